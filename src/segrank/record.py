@@ -1,0 +1,199 @@
+"""Record and Evaluation: what a run leaves behind, and what everything later is computed from. No torch here."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from segrank.errors import StoreError
+from segrank.spec import RunSpec
+
+RECORD_SCHEMA = 1
+
+Status = Literal["ok", "failed", "interrupted"]
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def to_json(self) -> str:
+        return self.model_dump_json(indent=1) + "\n"
+
+
+class Cost(_Stored):
+    """What a run took. Seconds are summed over attempts and exclude work lost at a kill."""
+
+    train_s: float = Field(default=0.0, ge=0)
+    """Optimiser steps, without the wait for data."""
+    data_wait_s: float = Field(default=0.0, ge=0)
+    """The loop standing still until a batch was there."""
+    evaluation_s: float = Field(default=0.0, ge=0)
+    """All evaluations of the run, along the way and final."""
+    images_per_s: float | None = Field(default=None, ge=0)
+    """Training images per second of `train_s` + `data_wait_s`."""
+    peak_host_gib: float | None = Field(default=None, ge=0)
+    """Largest resident memory of the process."""
+    peak_device_gib: float | None = Field(default=None, ge=0)
+    """Largest allocated memory of one GPU; none on a CPU."""
+    micro_batch: int | None = Field(default=None, ge=1)
+    """Images per forward pass on one device."""
+    encoder_parameters: int | None = None
+    decoder_parameters: int | None = None
+    trained_parameters: int | None = None
+    forward_flops: int | None = None
+    """Of one crop through encoder and decoder, a multiply-add as 2, attention counted."""
+    train_flops: int | None = None
+    """Of one crop through forward and backward."""
+
+
+class WeightsReport(_Stored):
+    """Which keys of a weights file went where."""
+
+    source: str = "random"
+    """`random`, `pretrained: TAG`, or the file's name."""
+    sha256: str = ""
+    loaded: int = 0
+    resampled: tuple[str, ...] = ()
+    """Keys whose values were resized to the run's patch size or grid."""
+    missing: tuple[str, ...] = ()
+    """Keys of the model that the file lacks; they keep their initial values."""
+    unexpected: tuple[str, ...] = ()
+    """Keys of the file that the model has no place for."""
+
+
+class Provenance(_Stored):
+    """Where and with what a run was made: what may change bits, but not meaning."""
+
+    segrank: str = ""
+    python: str = ""
+    torch: str = ""
+    timm: str = ""
+    platform: str = ""
+    git: str = ""
+    """Commit of segrank's source where it is a checkout, with `+` if it had changes."""
+    host: str = ""
+    device: str = ""
+    devices: int = 1
+    workers: int = 0
+    attempts: int = 1
+    """How many attempts it took, this one included."""
+    started: str = ""
+    """UTC, ISO 8601; of the first attempt."""
+    finished: str = ""
+    weights: WeightsReport = WeightsReport()
+    train_images: int | None = None
+    """Images in the training split, those skipped for a label of one value included."""
+
+
+class Scores(_Stored):
+    """Computed from an evaluation's counts, and from nothing else."""
+
+    miou: float = Field(ge=0, le=1)
+    """Mean of `iou` over `scored_classes`."""
+    iou: tuple[float | None, ...]
+    """Per class in the dataset's order: intersection / union; none for a class that is not scored."""
+    scored_classes: tuple[str, ...]
+    """The classes that have labelled pixels in the evaluated split."""
+    pixel_accuracy: float = Field(ge=0, le=1)
+    pixels: int = Field(ge=0)
+    """Labelled pixels."""
+
+
+class Evaluation(_Stored):
+    """A run's weights, scored on one split in one way."""
+
+    record_schema: int = RECORD_SCHEMA
+    key: str
+    run: str
+    """Key of the run."""
+    dataset: str
+    """As it was asked for."""
+    dataset_digest: str
+    """Of the definition and the list of files of the split."""
+    split: str
+    precision: Literal["fp32", "bf16", "fp16"]
+    step: int = Field(ge=0)
+    """Optimiser steps behind the weights."""
+    final: bool
+    """Whether that was the last one. Others are the evaluations along the way, on part of the split."""
+    classes: tuple[str, ...]
+    images: int
+    """Images scored."""
+    scores: Scores
+    seconds: float = Field(ge=0)
+
+
+class Record(_Stored):
+    """One run."""
+
+    record_schema: int = RECORD_SCHEMA
+    key: str
+    status: Status
+    error: str = ""
+    """Of a failed run: the error with its last lines of traceback."""
+    spec: RunSpec
+    identity: dict[str, Any]
+    """What the key is a hash of."""
+    precision: Literal["fp32", "bf16", "fp16"]
+    """What the spec's precision came to."""
+    step: int = Field(default=0, ge=0)
+    """Optimiser steps done."""
+    cost: Cost = Cost()
+    provenance: Provenance = Provenance()
+    card: dict[str, Any] = {}
+    """What is known of the encoder: the fields that rankings group by."""
+    attempt: str
+    """Token of the attempt that made it."""
+    evaluations: tuple[Evaluation, ...] = Field(default=(), exclude=True)
+    """Read from the files beside the record; a record's own file does not repeat them."""
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """The final evaluation that the run's own spec asks for."""
+        wanted = (
+            self.spec.eval_dataset or self.spec.dataset,
+            self.spec.eval_split,
+            self.spec.score_precision,
+        )
+        finals = [e for e in self.evaluations if e.final and (e.dataset, e.split, e.precision) == wanted]
+        return finals[-1] if finals else None
+
+    @property
+    def miou(self) -> float | None:
+        """Of `evaluation`: 0 to 1, or none where there is no score."""
+        return self.evaluation.scores.miou if self.evaluation else None
+
+
+T = TypeVar("T", Record, Evaluation)
+
+
+def load(kind: type[T], text: str, source: str) -> T:
+    """Read a record or an evaluation back.
+
+    Raises:
+        StoreError: the text is damaged, or was written by a newer segrank.
+    """
+    import json
+
+    try:
+        content = json.loads(text)
+        schema = content.get("record_schema")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise StoreError(
+            f"{source} is damaged: {error}",
+            wanted=f"a {kind.__name__}",
+            fix="restore it, or move its folder away",
+        ) from error
+    if not isinstance(schema, int) or schema > RECORD_SCHEMA:
+        raise StoreError(
+            f"{source} has schema {schema!r}", wanted=f"at most {RECORD_SCHEMA}", fix="use a newer segrank"
+        )
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise StoreError(
+            f"{source} is damaged at {place}: {first['msg']}", fix="restore it, or move its folder away"
+        ) from None
