@@ -1,4 +1,7 @@
-"""Record and Evaluation: what a run leaves behind, and what everything later is computed from. No torch here."""
+"""Record and Evaluation: what a run leaves behind, and what everything later is computed from.
+
+No torch here.
+"""
 
 from __future__ import annotations
 
@@ -122,6 +125,8 @@ class Evaluation(_Stored):
     """Images scored."""
     scores: Scores
     seconds: float = Field(ge=0)
+    counts_sha256: str = ""
+    """Of the counts.parquet that the scores come from."""
 
 
 class Record(_Stored):
@@ -141,23 +146,19 @@ class Record(_Stored):
     """Optimiser steps done."""
     cost: Cost = Cost()
     provenance: Provenance = Provenance()
-    card: dict[str, Any] = {}
-    """What is known of the encoder: the fields that rankings group by."""
+    final: str = ""
+    """Key of the final evaluation that the spec asks for."""
     attempt: str
     """Token of the attempt that made it."""
+    files: dict[str, str] = {}
+    """Name and sha256 of the files published with the record."""
     evaluations: tuple[Evaluation, ...] = Field(default=(), exclude=True)
     """Read from the files beside the record; a record's own file does not repeat them."""
 
     @property
     def evaluation(self) -> Evaluation | None:
         """The final evaluation that the run's own spec asks for."""
-        wanted = (
-            self.spec.eval_dataset or self.spec.dataset,
-            self.spec.eval_split,
-            self.spec.score_precision,
-        )
-        finals = [e for e in self.evaluations if e.final and (e.dataset, e.split, e.precision) == wanted]
-        return finals[-1] if finals else None
+        return next((e for e in self.evaluations if e.key == self.final), None)
 
     @property
     def miou(self) -> float | None:

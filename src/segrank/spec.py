@@ -96,7 +96,7 @@ class RunSpec(BaseModel):
         SpecError: a field is unknown, of the wrong type, out of range, or does not fit another.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     encoder: str = Field(max_length=4400)
     """`timm:NAME?k=v`, `small:NAME`, `file:model.py:build` or `python:package.module:build`."""
@@ -133,7 +133,7 @@ class RunSpec(BaseModel):
     poly_power: float = Field(default=0.9, ge=0, le=100)
     """lr(step) = lr * (1 - step / steps) ** poly_power."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Of training: fp32, or bf16/fp16 mixed. `auto` is fp32 on a CPU, on a GPU bf16 where it has it, else fp16."""
+    """Of training: fp32, or bf16/fp16 mixed. `auto`: fp32 on a CPU, bf16 or else fp16 on a GPU."""
     score_precision: Precision = "fp32"
     """Of the final scores."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
@@ -179,6 +179,14 @@ class RunSpec(BaseModel):
         """The fields that differ from their defaults, as YAML that `read_spec` takes back."""
         fields = self.model_dump(exclude_defaults=True)
         return "".join(f"{name}: {canonical_json(value)}\n" for name, value in fields.items())
+
+
+def field_table() -> list[tuple[str, str, str]]:
+    """Name, default and meaning of every field."""
+    return [
+        (name, "required" if field.is_required() else str(field.default), field.description or "")
+        for name, field in RunSpec.model_fields.items()
+    ]
 
 
 def spec_error(error: ValidationError, what: str, known: tuple[str, ...]) -> SpecError:

@@ -1,0 +1,5 @@
+"""`python -m segrank` is `segrank`."""
+
+from segrank.cli import main
+
+main()

@@ -1,0 +1,149 @@
+"""Who runs a run: a claim file, a heartbeat, and how a dead owner is told from a living one. No torch."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from segrank.errors import ClaimError
+from segrank.files import write_whole
+
+HEARTBEAT_S = 5.0
+SILENCE_S = 60.0
+"""A heartbeat that does not change for so long, on the observer's own clock, is a dead owner's."""
+
+
+def _this_machine() -> str:
+    """Host, boot and process namespace: equal texts mean that process numbers can be compared."""
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8])
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return " ".join(parts)
+
+
+class Claim:
+    """The file RUN/claim, holding our token. Keeps RUN/attempts/<token>/heartbeat changing until released."""
+
+    def __init__(self, run: Path, token: str) -> None:
+        self.run, self.token = run, token
+        self.path = run / "claim"
+        self.state: dict[str, Any] = {}
+        """What the heartbeat tells others: step, steps and whatever else the owner sets."""
+        self._released = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="segrank heartbeat", daemon=True)
+
+    @classmethod
+    def take(
+        cls, run: Path, token: str, *, notify: Callable[[str], None], silence_s: float = SILENCE_S
+    ) -> Claim:
+        """Claim the run folder `run`; a dead owner's claim is taken over.
+
+        Raises:
+            ClaimError: the owner is alive.
+        """
+        claim = cls(run, token)
+        owner = {
+            "token": token,
+            "machine": _this_machine(),
+            "pid": os.getpid(),
+            "process_started": psutil.Process().create_time(),
+        }
+        while True:
+            with contextlib.suppress(FileExistsError):
+                write_whole(claim.path, json.dumps(owner), exclusive=True)
+                claim._thread.start()
+                return claim
+            try:
+                old = json.loads(claim.path.read_text())
+            except FileNotFoundError:
+                continue
+            except ValueError:
+                old = {}
+            if _alive(run, old, notify, silence_s):
+                raise ClaimError(
+                    f"run {run.name} is being run by process {old.get('pid')} on {old.get('machine')}",
+                    fix="wait for it, or stop it there; then give the same command again",
+                )
+            _take_away(claim.path, old.get("token"))
+
+    def holds(self) -> bool:
+        """Whether the run is still ours."""
+        try:
+            return bool(json.loads(self.path.read_text())["token"] == self.token)
+        except (OSError, ValueError, KeyError):
+            return False
+
+    def check(self) -> None:
+        """Raises ClaimError if somebody took the run over, holding us for dead."""
+        if not self.holds():
+            raise ClaimError(
+                f"run {self.run.name} was taken over by another process while this one was not heard of",
+                fix="nothing: the other one goes on",
+            )
+
+    def release(self) -> None:
+        self._released.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self.holds():
+            self.path.unlink(missing_ok=True)
+
+    def _beat(self) -> None:
+        path = self.run / "attempts" / self.token / "heartbeat"
+        beat = 0
+        while True:
+            beat += 1
+            with contextlib.suppress(OSError):  # a full disk must not end the run; silence is what tells
+                temporary = path.with_name(".heartbeat.tmp")
+                temporary.write_text(json.dumps({"beat": beat, **self.state}))
+                temporary.replace(path)
+            if self._released.wait(HEARTBEAT_S):
+                return
+
+
+def _alive(run: Path, owner: dict[str, Any], notify: Callable[[str], None], silence_s: float) -> bool:
+    if owner.get("machine") == _this_machine():
+        with contextlib.suppress(psutil.Error, KeyError, TypeError, ValueError):
+            process = psutil.Process(int(owner["pid"]))
+            started = float(owner["process_started"])
+            return bool(abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE)
+        return False
+    heartbeat = run / "attempts" / str(owner.get("token")) / "heartbeat"
+
+    def pulse() -> bytes:
+        try:
+            return heartbeat.read_bytes()
+        except OSError:
+            return b""
+
+    first, until = pulse(), time.monotonic() + silence_s
+    notify(f"run {run.name} is claimed from another machine; watching its heartbeat for {silence_s:.0f} s")
+    while time.monotonic() < until:
+        time.sleep(min(HEARTBEAT_S, silence_s) / 10)
+        if pulse() != first:
+            return True
+    return False
+
+
+def _take_away(path: Path, token: str | None) -> None:
+    """Remove a dead owner's claim. Of several who try, each renames to a name of its own."""
+    mine = path.with_name(f".claim.{uuid.uuid4().hex[:8]}.old")
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(mine)
+        taken = json.loads(mine.read_text() or "{}")
+        if taken.get("token") != token:
+            # somebody was faster, and this is the new owner's claim: give it back
+            with contextlib.suppress(FileExistsError):
+                os.link(mine, path)
+        mine.unlink()

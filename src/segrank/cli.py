@@ -1,0 +1,261 @@
+"""The command line: each verb parses and calls one public function."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from segrank.console import out, print_evaluation, print_record, print_runs
+from segrank.errors import SegrankError
+from segrank.record import Record
+from segrank.store import Store
+
+app = typer.Typer(
+    name="segrank",
+    help="Rank vision foundation models for semantic segmentation.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Look at datasets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+StoreOption = Annotated[
+    Path, typer.Option("--store", envvar="SEGRANK_STORE", help="The results folder.", show_default=True)
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The beginning of a run's key.")]
+DEFAULT_STORE = Path("segrank-store")
+
+
+@app.command()
+def run(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[SPEC.yaml]", help="A spec: `field: value` lines.")
+    ] = None,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            help="`timm:NAME?k=v`, `small:NAME`, `file:model.py:build`, `python:package.module:build`."
+        ),
+    ] = "",
+    weights: Annotated[str, typer.Option(help="`pretrained` (default), `random`, or a file.")] = "",
+    dataset: Annotated[str, typer.Option(help="A dataset's YAML file, or `scenes`.")] = "",
+    assignments: Annotated[
+        list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any field of the spec; can be repeated.")
+    ] = [],  # noqa: B006
+    store: StoreOption = DEFAULT_STORE,
+    device: DeviceOption = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="How many; several run DDP.")] = 1,
+    workers: Annotated[int | None, typer.Option(min=0, max=256, help="Processes that prepare data.")] = None,
+    micro_batch: Annotated[
+        int | None, typer.Option(min=1, help="Images per forward pass on a device.")
+    ] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Work that a kill may cost.")
+    ] = 300,
+    keep_weights: Annotated[
+        bool, typer.Option(help="Keep the trained weights, to evaluate and predict with.")
+    ] = True,
+) -> None:
+    """Fine-tune one encoder on one dataset and score it.
+
+    The same command goes on with a run that was stopped, and finds one that is done.
+
+    Example: `segrank run --encoder timm:vit_small_patch14_dinov2 --weights vit.safetensors --dataset camvid.yaml
+    --set steps=2000 --set crop=352`
+
+    Fields for `--set`, with their defaults, are listed by `segrank fields`.
+    """
+    from segrank.spec import RunSpec, parse_overrides, read_spec
+
+    given = {"encoder": encoder, "weights": weights, "dataset": dataset}
+    named = {key: value for key, value in given.items() if value}
+    if file:
+        spec = read_spec(file).replace(**named, **parse_overrides(assignments))
+    else:
+        missing = [f"--{key}" for key in ("encoder", "dataset") if key not in named]
+        if missing and not assignments:
+            raise typer.BadParameter(f"give a SPEC.yaml, or {' and '.join(missing)}")
+        spec = RunSpec(**named, **parse_overrides(assignments))
+
+    from segrank.run import run as run_spec
+
+    with _reporter() as reporter:
+        record = run_spec(
+            spec,
+            store=store,
+            device=device,
+            devices=devices,
+            workers=workers,
+            micro_batch=micro_batch,
+            checkpoint_every_s=checkpoint_every,
+            keep_weights=keep_weights,
+            reporter=reporter,
+        )
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        print_record(record, Store(store))
+    if record.status == "interrupted":
+        raise typer.Exit(130)
+
+
+@app.command()
+def fields() -> None:
+    """List the fields of a spec: name, default, meaning."""
+    from segrank.spec import field_table
+
+    table = Table("field", "default", "meaning", box=None)
+    for name, default, meaning in field_table():
+        table.add_row(name, default, meaning)
+    out().print(table)
+
+
+@app.command()
+def evaluate(
+    key: RunArgument,
+    dataset: Annotated[str, typer.Option(help="Another dataset with the same classes.")] = "",
+    split: Annotated[str, typer.Option(help="Another split.")] = "",
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
+    store: StoreOption = DEFAULT_STORE,
+    device: DeviceOption = "auto",
+) -> None:
+    """Score a finished run again: on another split or dataset, or in another precision."""
+    results = Store(store)
+    record = _find(results, key)
+    from segrank.rescore import evaluate_run
+
+    if precision not in ("fp32", "bf16", "fp16"):
+        raise typer.BadParameter(f"{precision!r} is not fp32, bf16 or fp16")
+    with _reporter() as reporter:
+        evaluation = evaluate_run(
+            results,
+            record,
+            dataset=dataset,
+            split=split,
+            precision=precision,  # type: ignore[arg-type]
+            device=device,
+            reporter=reporter,
+        )
+    print_evaluation(evaluation)
+
+
+@app.command()
+def predict(
+    key: RunArgument,
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Where masks and overlays go.")],
+    store: StoreOption = DEFAULT_STORE,
+    device: DeviceOption = "auto",
+) -> None:
+    """Segment images with a finished run: index masks (NAME.png) and overlays (NAME.overlay.png)."""
+    results = Store(store)
+    record = _find(results, key)
+    from segrank.rescore import predict_images
+
+    with _reporter() as reporter:
+        written = predict_images(results, record, images, out, device=device, reporter=reporter)
+    out().print(f"{len(written)} masks and overlays in {out}")
+
+
+@app.command()
+def show(
+    key: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="The beginning of a run's key; without, all runs.")
+    ] = "",
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Show one run, or list all runs of a store."""
+    results = Store(store)
+    if key:
+        print_record(_find(results, key), results)
+        return
+    records = list(results.scan(lambda error: Console(stderr=True).print(str(error), markup=False)))
+    if not records:
+        out().print(f"there are no runs in {store}")
+        return
+    print_runs(records, results)
+
+
+@app.command()
+def demo(store: StoreOption = Path("demo-store"), device: DeviceOption = "auto") -> None:
+    """Rank three small encoders on generated scenes: about 3 minutes on 2 CPU cores."""
+    from segrank.run import run as run_spec
+    from segrank.study.demo import demo as specs
+
+    records = []
+    with _reporter() as reporter:
+        for spec in specs():
+            record = run_spec(spec, store=store, device=device, reporter=reporter)
+            if record.status == "interrupted":
+                raise typer.Exit(130)
+            records.append(record)
+    print_runs(records, Store(store))
+
+
+@data_app.command()
+def check(
+    dataset: Annotated[str, typer.Argument(help="A dataset's YAML file, or `scenes`.")],
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Look at so many images of each split only.")
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write a contact sheet of images with their masks.")
+    ] = None,
+) -> None:
+    """Say what a dataset holds and what is wrong with it: counts, classes, sizes, ids, doubles.
+
+    Exits with 1 if there are problems.
+    """
+    from segrank.data.check import check_dataset
+
+    with _reporter() as reporter:
+        report = check_dataset(
+            dataset,
+            images_per_split=images,
+            contact_sheet=sheet,
+            on_image=lambda split, done, total: reporter.advance(f"check {split}", done, total),
+        )
+    print_dataset_report(report)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """The entry point: our own errors are told without a traceback, and end with 1."""
+    try:
+        app()
+    except SegrankError as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@contextmanager
+def _reporter() -> Iterator[Any]:
+    from segrank.progress import ConsoleReporter, Silent
+
+    if int(os.environ.get("LOCAL_RANK", "0")):
+        yield Silent()
+    else:
+        with ConsoleReporter() as reporter:
+            yield reporter
+
+
+def _find(store: Store, beginning: str) -> Record:
+    key = store.find(beginning)
+    record = store.record(key)
+    if record is None:
+        from segrank.errors import StoreError
+
+        raise StoreError(f"run {key} was begun but has no record yet", fix="wait, or give its command again")
+    return record

@@ -1,0 +1,118 @@
+"""How records look on a terminal. Piped, the same as plain text. No torch here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from segrank.record import Evaluation, Record
+from segrank.spec import RunSpec
+from segrank.store import Store
+
+
+def out() -> Console:
+    """Standard output: colours and boxes on a terminal only; piped, lines are as long as they need to be."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+
+
+def print_record(record: Record, store: Store) -> None:
+    """All that matters of one run."""
+    console, cost = out(), record.cost
+    facts = Table.grid(padding=(0, 2))
+    fields = record.spec.model_dump(exclude_defaults=True)
+    flops = f"{cost.train_flops / 1e9:.1f} GFLOP an image" if cost.train_flops else "not counted"
+    rows = {
+        "run": record.key,
+        "status": f"{record.status}, step {record.step} of {record.spec.steps}",
+        "spec": "  ".join(f"{name}={value}" for name, value in fields.items()),
+        "weights": record.provenance.weights.source,
+        "training": f"{cost.train_s:.1f} s, {_number(cost.images_per_s)} images/s, micro-batch {cost.micro_batch}",
+        "waiting for data": f"{cost.data_wait_s:.1f} s",
+        "evaluation": f"{cost.evaluation_s:.1f} s",
+        "memory": f"{_number(cost.peak_host_gib)} GiB host, {_number(cost.peak_device_gib)} GiB device",
+        "parameters": f"{cost.encoder_parameters} encoder, {cost.decoder_parameters} decoder, "
+        f"{cost.trained_parameters} trained",
+        "forward and backward": flops,
+        "made with": f"segrank {record.provenance.segrank}, torch {record.provenance.torch}, "
+        f"{record.precision} on {record.provenance.device}, {record.provenance.attempts} attempt(s)",
+        "folder": str(store.run_folder(record.key)),
+    }
+    for name, value in rows.items():
+        facts.add_row(f"[bold]{name}", _plain(value))
+    console.print(facts)
+    if record.error:
+        console.print(_plain(record.error), style="red")
+    along = [e for e in record.evaluations if not e.final]
+    if along:
+        curve = "  ".join(f"step {e.step}: {100 * e.scores.miou:.2f}" for e in along)
+        console.print(f"mIoU along the way, on {along[0].images} images:  {curve}")
+    for evaluation in record.evaluations:
+        if evaluation.final:
+            print_evaluation(evaluation)
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """mIoU and the IoU of each class, in percent."""
+    table = Table("class", box=None if not sys.stdout.isatty() else box.SIMPLE)
+    table.add_column("IoU %", justify="right")
+    for name, iou in zip(evaluation.classes, evaluation.scores.iou, strict=True):
+        table.add_row(_plain(name), "no pixels" if iou is None else f"{100 * iou:.2f}")
+    out().print(table)
+    out().print(
+        f"mIoU {100 * evaluation.scores.miou:.2f} on {_plain(evaluation.dataset)} {_plain(evaluation.split)}: "
+        f"{evaluation.images} images, {len(evaluation.scores.scored_classes)} of {len(evaluation.classes)} classes, "
+        f"{evaluation.precision}"
+    )
+
+
+def print_runs(records: Sequence[Record], store: Store) -> None:
+    """Runs by descending mIoU; those without a score last, with their status, and without a place."""
+    table = Table(box=None if not sys.stdout.isatty() else box.SIMPLE_HEAD)
+    for name in ("place", "encoder", "setting", "mIoU %", "train s", "evaluate s", "status", "folder"):
+        numeric = name in ("place", "mIoU %", "train s", "evaluate s")
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    scored = [r for r in records if r.miou is not None]
+    scored.sort(key=lambda r: -(r.miou or 0))
+    for record in (*scored, *(r for r in records if r.miou is None)):
+        # a place is one more than the number of strictly better scores: equal scores share it
+        place = "" if record.miou is None else str(1 + sum((r.miou or 0) > record.miou for r in scored))
+        table.add_row(
+            place,
+            _plain(record.spec.encoder),
+            _plain(_setting(record.spec)),
+            "" if record.miou is None else f"{100 * record.miou:.2f}",
+            f"{record.cost.train_s + record.cost.data_wait_s:.1f}",
+            f"{record.cost.evaluation_s:.1f}",
+            record.status if record.status == "ok" else f"{record.status} at step {record.step}",
+            str(store.run_folder(record.key)),
+        )
+    out().print(table)
+
+
+def _setting(spec: RunSpec) -> str:
+    """What tells runs of one store apart at a glance; the folder's record says all."""
+    weights = spec.weights if spec.weights in ("pretrained", "random") else Path(spec.weights).name
+    parts = [
+        "frozen" if spec.freeze else "end-to-end",
+        spec.decoder,
+        f"{spec.crop[0]}x{spec.crop[1]}/{spec.patch_size}",
+        weights,
+        f"seed {spec.seed}",
+    ]
+    return " ".join(parts)
+
+
+def _number(value: float | None) -> str:
+    return "no" if value is None else f"{value:.2f}"
+
+
+def _plain(text: str) -> str:
+    """Names come from files: nothing in them is markup, and control characters do not reach the terminal."""
+    from rich.markup import escape
+
+    return escape("".join(c if c.isprintable() or c == "\n" else "�" for c in text))

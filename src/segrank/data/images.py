@@ -1,0 +1,173 @@
+"""Images and label files, read with Pillow and nothing taken on trust.
+
+What Pillow would do silently is decided here:
+
+- Only JPEG, PNG, BMP, TIFF and WEBP are opened, whatever the file is called.
+- The size in the header is checked before pixels are decoded. Pillow itself only warns.
+- EXIF orientation is not applied. Masks carry none, so turning the image would part it from its mask; a data set
+  whose masks were drawn on the turned image has to be turned on disk. (TIFF's own orientation tag belongs to that
+  format; Pillow applies it to images and masks alike.)
+- Alpha is dropped, not blended: there is no background to blend with.
+- Greyscale of more than 8 bits is refused as an image, because its range (10, 12, 16 bits?) is not in the file.
+- A mask is never read from JPEG or WEBP: both may change ids.
+
+Every function takes a path, or bytes with a name for messages, and raises DataError with that name and the reason.
+No global state of Pillow or `warnings` is touched, so threads and processes may read at once.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segrank.errors import DataError
+
+MAX_PIXELS = 100_000_000
+"""Of one image. 1e8 pixels are 300 MB as RGB."""
+MAX_FILE_BYTES = 2**30
+"""Of one image file."""
+
+IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+LABEL_FORMATS = ("PNG", "BMP", "TIFF")
+
+RawIds = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.int32]
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a regular, non-empty file of at most 1 GiB."""
+    try:
+        status = path.stat()
+        # Anything else first: opening a FIFO would wait for ever.
+        if not stat.S_ISREG(status.st_mode):
+            kind = "folder" if stat.S_ISDIR(status.st_mode) else "device or pipe"
+            raise DataError(f"{_shown(path)} is a {kind}", wanted="a file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise DataError(
+                f"{_shown(path)} has {status.st_size} bytes", wanted=f"at most {MAX_FILE_BYTES} bytes"
+            )
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{_shown(path)} cannot be read: {error.strerror or error}") from error
+    if not content:
+        raise DataError(f"{_shown(path)} is empty (0 bytes)", wanted="an image file")
+    return content
+
+
+def read_image(source: Path | bytes, name: str = "") -> NDArray[np.uint8]:
+    """An image as (height, width, 3) uint8 RGB, in the orientation in which its pixels are stored."""
+    image, name = _open(source, name, IMAGE_FORMATS)
+    if image.mode.startswith("I") or image.mode == "F":
+        raise DataError(
+            f"{name} is greyscale with more than 8 bits per pixel (mode {image.mode})",
+            wanted="8 bits per channel: the range in use is not in the file",
+            fix="scale it to 8 bits yourself, once, and save it as PNG",
+        )
+    return _rgb(image, name)
+
+
+def read_label(source: Path | bytes, name: str = "") -> RawIds:
+    """A mask's raw ids as (height, width): the grey values, or the palette indices, as they stand in the file.
+
+    A 1-bit mask gives 0 and 1. The type is the file's: uint8, uint16 or int32.
+    """
+    image, name = _open(source, name, LABEL_FORMATS)
+    if image.mode not in ("1", "L", "P", "I") and not image.mode.startswith("I;16"):
+        raise DataError(
+            f"{name} is a mask of mode {image.mode}",
+            wanted="one id per pixel: greyscale of 8 or 16 bits, or a palette",
+            fix="if the classes are told apart by colour, list them under `colours` in the dataset's YAML file",
+        )
+    array = np.asarray(_decoded(image, name))
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8)
+    if array.dtype.itemsize == 2:
+        return array.astype(np.uint16)
+    return array.astype(np.uint8 if array.dtype == np.uint8 else np.int32)
+
+
+def read_rgb_label(source: Path | bytes, name: str = "") -> NDArray[np.uint8]:
+    """A mask whose classes are colours, as (height, width, 3) uint8 RGB."""
+    image, name = _open(source, name, LABEL_FORMATS)
+    if image.mode not in ("RGB", "RGBA", "P"):
+        raise DataError(
+            f"{name} is a mask of mode {image.mode}",
+            wanted="a colour mask (RGB, or a palette), because the dataset lists `colours`",
+            fix="for a mask of ids use `ids` instead of `colours` in the dataset's YAML file",
+        )
+    return _rgb(image, name)
+
+
+def _open(source: Path | bytes, name: str, formats: tuple[str, ...]) -> tuple[Image.Image, str]:
+    """Read the header alone and decide by it. Masks are opened in every format, to say why one is refused."""
+    if isinstance(source, Path):
+        name = _shown(source)
+        source = read_bytes(source)
+    try:
+        image = Image.open(io.BytesIO(source), formats=IMAGE_FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"{name} is too large: {error}", wanted=f"at most {MAX_PIXELS} pixels") from error
+    except Image.UnidentifiedImageError:
+        raise DataError(
+            f"{name} is not an image of a known format; it begins with {source[:12]!r}",
+            wanted=", ".join(formats),
+        ) from None
+    except Exception as error:  # damaged headers raise KeyError, struct.error, OverflowError and more
+        raise DataError(f"{name} is damaged: {_reason(error)}", wanted="a whole image file") from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise DataError(
+            f"{name} says it has {width}x{height} pixels",
+            wanted=f"at most {MAX_PIXELS} pixels",
+            fix="cut it into tiles",
+        )
+    lossy = image.info.get("compression") in ("jpeg", "webp")
+    # MPO is a JPEG as some phones write it; Pillow's JPEG reader returns it.
+    if (image.format not in formats and not (image.format == "MPO" and "JPEG" in formats)) or (
+        lossy and formats is LABEL_FORMATS
+    ):
+        raise DataError(
+            f"{name} is a mask saved as {image.format}{' with lossy compression' if lossy else ''}",
+            wanted=f"a lossless format ({', '.join(LABEL_FORMATS)}): lossy compression changes ids at borders",
+            fix="export the masks again as PNG; converting this file would keep the damage",
+        )
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        raise DataError(f"{name} holds several frames", wanted="one image per file")
+    return image, name
+
+
+def _decoded(image: Image.Image, name: str) -> Image.Image:
+    try:
+        image.load()
+    except Exception as error:  # as above: truncated and hostile data raise nearly anything
+        raise DataError(
+            f"{name} is damaged or cut short: {_reason(error)}",
+            wanted="a whole image file",
+            fix="copy it again",
+        ) from error
+    return image
+
+
+def _rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    decoded = _decoded(image, name)
+    try:
+        return np.array(decoded if decoded.mode == "RGB" else decoded.convert("RGB"))
+    except ValueError as error:
+        raise DataError(
+            f"{name} has colours of mode {image.mode}: {_reason(error)}",
+            wanted="RGB or greyscale",
+            fix="convert it",
+        ) from error
+
+
+def _shown(path: Path) -> str:
+    """A path for messages: as it is, or quoted where it holds control characters."""
+    return str(path) if str(path).isprintable() else repr(str(path))
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,143 @@
+"""What a finished run is good for: score it again in another way, predict with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from PIL import Image
+
+from segrank.assemble import build_segmenter, make_fabric, resolve_device
+from segrank.data import open_dataset
+from segrank.data.images import read_image
+from segrank.data.palette import class_colours, overlay
+from segrank.errors import DataError, StoreError
+from segrank.evaluate.score import score
+from segrank.evaluate.sliding import predict
+from segrank.progress import Reporter, Silent
+from segrank.record import Evaluation, Record
+from segrank.spec import Precision
+from segrank.store import WEIGHTS, Store
+from segrank.train.segmenter import Segmenter
+
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def load_segmenter(store: Store, record: Record, classes: int) -> Segmenter:
+    """A published run's network, in evaluation mode on the CPU.
+
+    Raises:
+        StoreError: the run kept no weights, or they are damaged.
+    """
+    segmenter, _ = build_segmenter(record.spec, classes, weights="random")
+    tensors = safetensors.torch.load_file(store.file(record, WEIGHTS))
+    segmenter.load_state_dict(tensors)
+    return segmenter.eval()
+
+
+def evaluate_run(
+    store: Store,
+    record: Record,
+    *,
+    dataset: str = "",
+    split: str = "",
+    precision: Precision | None = None,
+    device: str = "auto",
+    reporter: Reporter | None = None,
+) -> Evaluation:
+    """Score a published run on a split, and keep the evaluation beside its others.
+
+    Args:
+        dataset, split, precision: by default as the run's own spec scores.
+
+    Raises:
+        StoreError: the run is not finished, or kept no weights.
+        DataError: the dataset has other classes than the run was trained for.
+    """
+    spec = record.spec
+    name = dataset or spec.eval_dataset or spec.dataset
+    classes = _classes(record)
+    precision = precision or spec.score_precision
+    fabric = make_fabric(resolve_device(device), 1, "fp32")
+    segmenter = load_segmenter(store, record, len(classes)).to(fabric.device)
+    evaluation, counts = score(
+        fabric,
+        segmenter,
+        open_dataset(name),
+        run=record.key,
+        dataset_name=name,
+        split_name=split or spec.eval_split,
+        classes=classes,
+        crop=spec.crop,
+        precision=precision,
+        step=record.step,
+        final=True,
+        reporter=reporter or Silent(),
+    )
+    return store.add_evaluation(evaluation, counts)
+
+
+def predict_images(
+    store: Store,
+    record: Record,
+    images: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    reporter: Reporter | None = None,
+) -> list[Path]:
+    """Segment image files, or all in a folder.
+
+    Each gives `NAME.png`, class indices in a palette, and `NAME.overlay.png` to look at.
+
+    Raises:
+        DataError: an image cannot be read, or two have the same name.
+    """
+    files = list(_image_files(images))
+    names = [file.stem for file in files]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(
+            f"several images are called {', '.join(twice[:3])}", fix="predict them into folders of their own"
+        )
+    classes = _classes(record)
+    target = torch.device(resolve_device(device))
+    segmenter = load_segmenter(store, record, len(classes)).to(target)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    palette = class_colours(len(classes))
+    written = []
+    for done, file in enumerate(files, start=1):
+        image = read_image(file)
+        with torch.inference_mode():
+            labels = predict(segmenter, image, record.spec.crop, device=target).astype(np.uint8)
+        mask = Image.fromarray(labels, mode="P")
+        mask.putpalette(palette.tobytes())
+        mask.save(folder / f"{file.stem}.png")
+        Image.fromarray(overlay(image, labels, len(classes))).save(folder / f"{file.stem}.overlay.png")
+        written.append(folder / f"{file.stem}.png")
+        (reporter or Silent()).advance("predict", done, len(files), file.name)
+    return written
+
+
+def _classes(record: Record) -> tuple[str, ...]:
+    if not record.evaluations:
+        raise StoreError(f"run {record.key} is not finished", fix="finish it with the same command")
+    return record.evaluations[-1].classes
+
+
+def _image_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Path]:
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+            if not inside:
+                raise DataError(
+                    f"{path} holds no image", wanted=f"files ending in {', '.join(IMAGE_SUFFIXES)}"
+                )
+            yield from inside
+        else:
+            yield path

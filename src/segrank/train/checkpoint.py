@@ -1,0 +1,63 @@
+"""Checkpoints: everything a run needs to go on as if nothing had happened.
+
+The order of the data and all random numbers are functions of seed and step, so the step stands for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segrank.files import digest, whole_file, write_whole
+
+_NAME = re.compile(r"step-(\d{9})\.pt")
+
+
+def save(folder: Path, step: int, state: dict[str, Any], *, keep: int = 2) -> Path:
+    """Write `step-<step>.pt` whole, with its sha256 beside it, then remove all but the newest `keep`.
+
+    A checkpoint counts only once its sha256 is there: a flipped bit in one would load in silence.
+    """
+    path = folder / f"step-{step:09d}.pt"
+    with whole_file(path) as file:
+        torch.save(state, file)
+    write_whole(path.with_suffix(".sha256"), digest(path))
+    for old in sorted(folder.glob("step-*.pt"))[:-keep]:
+        remove(old)
+    return path
+
+
+def remove(path: Path) -> None:
+    path.with_suffix(".sha256").unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
+def move(path: Path, folder: Path) -> None:
+    """Into another folder; the sha256 last, because it is what makes it count."""
+    path.replace(folder / path.name)
+    path.with_suffix(".sha256").replace(folder / path.with_suffix(".sha256").name)
+
+
+def newest_first(folders: Iterable[Path]) -> list[Path]:
+    """All that look complete, by step; whether one is intact, `load` finds out."""
+    found = [
+        (int(match[1]), path)
+        for folder in folders
+        for path in folder.glob("step-*.pt")
+        if (match := _NAME.fullmatch(path.name)) and path.with_suffix(".sha256").is_file()
+    ]
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def load(path: Path) -> dict[str, Any] | None:
+    """The state, or none if the file is not as it was written."""
+    with contextlib.suppress(OSError):
+        if digest(path) == path.with_suffix(".sha256").read_text().strip():
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            return state
+    return None

@@ -1,0 +1,131 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from segrank.errors import TrainingError
+from segrank.train.optim import is_out_of_memory, poly, set_lr
+from segrank.train.segmenter import Segmenter
+
+
+@dataclass
+class Progress:
+    """How far a run has come, and what it took; a checkpoint holds it."""
+
+    micro_batch: int
+    step: int = 0
+    train_s: float = 0.0
+    data_wait_s: float = 0.0
+    evaluation_s: float = 0.0
+
+
+def train(
+    fabric: Fabric,
+    model: Segmenter,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    progress: Progress,
+    *,
+    steps: int,
+    poly_power: float,
+    seed: int,
+    evaluate_at: frozenset[int],
+    checkpoint_every_s: float,
+    on_step: Callable[[int, float, float], None],
+    on_evaluate: Callable[[int], None],
+    on_checkpoint: Callable[[], None],
+    stop: Callable[[], bool],
+) -> bool:
+    """Train from `progress.step` to `steps`.
+
+    Args:
+        model, optimizer: as `fabric.setup` gave them.
+        batches: one a step: this rank's share of the effective batch, uint8 images and labels.
+        on_step: gets steps done, mean loss of the effective batch, and lr.
+        stop: asked after every step; true ends the training there, after a checkpoint.
+
+    Returns:
+        Whether the end was reached.
+
+    Raises:
+        TrainingError: the loss is not finite, or one image does not fit into memory.
+    """
+    model.train()
+    saved_at = waited_from = time.monotonic()
+    for images, labels in batches:
+        started = time.monotonic()
+        progress.data_wait_s += started - waited_from
+        set_lr(optimizer, poly(progress.step, steps, poly_power))
+        loss = _backward(fabric, model, optimizer, fabric.to_device((images, labels)), progress, seed)
+        if fabric.world_size > 1:
+            loss = float(fabric.all_reduce(torch.tensor(loss, device=fabric.device), reduce_op="mean"))
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss} at step {progress.step + 1}",
+                fix="lower lr, or train with precision=fp32",
+            )
+        optimizer.step()
+        optimizer.zero_grad()
+        progress.step += 1
+        progress.train_s += time.monotonic() - started
+        on_step(progress.step, loss, optimizer.param_groups[-1]["lr"])
+
+        if progress.step in evaluate_at:
+            on_evaluate(progress.step)
+        stopping = fabric.strategy.reduce_boolean_decision(stop(), all=False)
+        if stopping or progress.step == steps or time.monotonic() - saved_at >= checkpoint_every_s:
+            on_checkpoint()
+            saved_at = time.monotonic()
+        if stopping:
+            break
+        waited_from = time.monotonic()
+    return progress.step == steps
+
+
+def _backward(
+    fabric: Fabric,
+    model: Segmenter,
+    optimizer: torch.optim.Optimizer,
+    batch: tuple[Tensor, Tensor],
+    progress: Progress,
+    seed: int,
+) -> float:
+    """Gradients of the mean of per-image losses, whatever the micro-batch. Returns that mean."""
+    images, labels = batch
+    # what a module draws depends on the step alone, so that a resumed run draws the same
+    step_seed = np.random.SeedSequence((seed, progress.step, fabric.global_rank)).generate_state(1, np.uint64)
+    while True:
+        torch.manual_seed(int(step_seed[0]))
+        try:
+            total = torch.zeros((), device=images.device)
+            parts = list(
+                zip(images.split(progress.micro_batch), labels.split(progress.micro_batch), strict=True)
+            )
+            for number, (part_images, part_labels) in enumerate(parts, start=1):
+                with fabric.no_backward_sync(model, enabled=number < len(parts)):
+                    loss = model(part_images, part_labels).sum() / len(images)
+                    fabric.backward(loss)
+                total += loss.detach()
+            return float(total)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if progress.micro_batch == 1 or fabric.world_size > 1:
+                raise TrainingError(
+                    f"out of memory with {progress.micro_batch} images at a time on {fabric.device}",
+                    fix="use a smaller --micro-batch, crop or encoder, or another precision",
+                ) from error
+        # outside the handler, so that the failed pass is no longer referenced
+        progress.micro_batch = (progress.micro_batch + 1) // 2
+        optimizer.zero_grad()
+        if fabric.device.type == "cuda":
+            torch.cuda.empty_cache()
