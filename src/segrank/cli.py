@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from segrank.console import out, print_evaluation, print_record, print_runs
-from segrank.errors import SegrankError
+from segrank import console
+from segrank.errors import SegrankError, StoreError
 from segrank.record import Record
 from segrank.store import Store
 
@@ -79,7 +79,7 @@ def run(
     from segrank.spec import RunSpec, parse_overrides, read_spec
 
     given = {"encoder": encoder, "weights": weights, "dataset": dataset}
-    named = {key: value for key, value in given.items() if value}
+    named: dict[str, Any] = {key: value for key, value in given.items() if value}
     if file:
         spec = read_spec(file).replace(**named, **parse_overrides(assignments))
     else:
@@ -103,7 +103,7 @@ def run(
             reporter=reporter,
         )
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-        print_record(record, Store(store))
+        console.print_record(record, Store(store))
     if record.status == "interrupted":
         raise typer.Exit(130)
 
@@ -116,7 +116,7 @@ def fields() -> None:
     table = Table("field", "default", "meaning", box=None)
     for name, default, meaning in field_table():
         table.add_row(name, default, meaning)
-    out().print(table)
+    console.out().print(table)
 
 
 @app.command()
@@ -145,7 +145,7 @@ def evaluate(
             device=device,
             reporter=reporter,
         )
-    print_evaluation(evaluation)
+    console.print_evaluation(evaluation)
 
 
 @app.command()
@@ -163,7 +163,7 @@ def predict(
 
     with _reporter() as reporter:
         written = predict_images(results, record, images, out, device=device, reporter=reporter)
-    out().print(f"{len(written)} masks and overlays in {out}")
+    console.out().print(f"{len(written)} masks and overlays in {out}")
 
 
 @app.command()
@@ -176,13 +176,13 @@ def show(
     """Show one run, or list all runs of a store."""
     results = Store(store)
     if key:
-        print_record(_find(results, key), results)
+        console.print_record(_find(results, key), results)
         return
     records = list(results.scan(lambda error: Console(stderr=True).print(str(error), markup=False)))
     if not records:
-        out().print(f"there are no runs in {store}")
+        console.out().print(f"there are no runs in {store}")
         return
-    print_runs(records, results)
+    console.print_runs(records, results)
 
 
 @app.command()
@@ -198,7 +198,7 @@ def demo(store: StoreOption = Path("demo-store"), device: DeviceOption = "auto")
             if record.status == "interrupted":
                 raise typer.Exit(130)
             records.append(record)
-    print_runs(records, Store(store))
+    console.print_runs(records, Store(store))
 
 
 @data_app.command()
@@ -224,7 +224,7 @@ def check(
             contact_sheet=sheet,
             on_image=lambda split, done, total: reporter.advance(f"check {split}", done, total),
         )
-    print_dataset_report(report)
+    console.print_dataset_report(report)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -255,7 +255,5 @@ def _find(store: Store, beginning: str) -> Record:
     key = store.find(beginning)
     record = store.record(key)
     if record is None:
-        from segrank.errors import StoreError
-
         raise StoreError(f"run {key} was begun but has no record yet", fix="wait, or give its command again")
     return record

@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from segrank.data.dataset_report import DatasetReport
 from segrank.record import Evaluation, Record
 from segrank.spec import RunSpec
 from segrank.store import Store
@@ -92,6 +93,39 @@ def print_runs(records: Sequence[Record], store: Store) -> None:
             str(store.run_folder(record.key)),
         )
     out().print(table)
+
+
+def print_dataset_report(report: DatasetReport) -> None:
+    """Counts per split, classes per split, then problems and notes."""
+    console = out()
+    splits = Table("split", title=_plain(report.name), title_justify="left", box=None)
+    for name in ("images", "looked at", "smallest", "median", "largest", "ignored %"):
+        splits.add_column(name, justify="right")
+    classes = Table("class: % of labelled pixels (images)", box=None)
+    for split in report.splits:
+        sizes = (f"{size[1]}x{size[0]}" for size in (split.smallest, split.median, split.largest))
+        splits.add_row(
+            _plain(split.name),
+            str(split.images),
+            str(split.looked_at),
+            *sizes,
+            f"{100 * split.ignored_share:.2f}",
+        )
+        classes.add_column(_plain(split.name), justify="right")
+    for index, name in enumerate(report.classes):
+        cells = []
+        for split in report.splits:
+            total = sum(split.class_pixels)
+            share = f"{100 * split.class_pixels[index] / total:.2f}" if total else "none"
+            cells.append(f"{share} ({split.class_images[index]})" if split.class_images else "none")
+        classes.add_row(_plain(name), *cells)
+    console.print(splits)
+    console.print(classes)
+    for kind, colour, lines in (("problem", "red", report.problems), ("note", "yellow", report.notes)):
+        for line in lines:
+            console.print(f"[{colour}]{kind}[/]: {_plain(line)}")
+    if report.ok:
+        console.print("no problems found")
 
 
 def _setting(spec: RunSpec) -> str:

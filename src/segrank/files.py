@@ -13,24 +13,31 @@ from typing import Any, BinaryIO
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import AliasEvent
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from segrank.errors import SegrankError, SpecError
 
 MAX_YAML_BYTES = 4 * 2**20
+MAX_YAML_DEPTH = 32
 
 
 def parse_yaml(text: str, source: str = "the text") -> Any:
     """Read YAML 1.2 (`1e-4` is a number, `no` is a word); a duplicate key, a tag or an alias is an error.
 
-    Aliases are refused because a few hundred bytes of nested ones expand to gigabytes.
+    Aliases are refused because a few hundred bytes of nested ones expand to gigabytes, deep nesting because
+    parsing it takes quadratic time.
     """
     yaml = YAML(typ="safe", pure=True)
     try:
-        if any(isinstance(event, AliasEvent) for event in yaml.parse(text)):
-            raise SpecError(
-                f"{source} uses a YAML alias (*name)", wanted="plain YAML", fix="write the value out"
-            )
+        depth = 0
+        for event in yaml.parse(text):
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > MAX_YAML_DEPTH:
+                raise SpecError(
+                    f"{source} is not the YAML that segrank reads: nested over {MAX_YAML_DEPTH} deep"
+                )
+            if isinstance(event, AliasEvent):
+                raise SpecError(f"{source} uses a YAML alias (*name)", fix="write the value out")
         return yaml.load(text)
     except (YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())[:400]

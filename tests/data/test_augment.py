@@ -134,7 +134,7 @@ def test_image_and_labels_stay_registered(size: tuple[int, int], flip: bool) -> 
     pixels, truth = result
     bits = (pixels > 100).to(torch.uint8)
     seen = (bits[0] + 2 * bits[1] + 4 * bits[2]).numpy()
-    # Labels are rounded down and pixels are not: by a source pixel at most, two pixels at scale 2.
+    # Labels are rounded down, pixels are not: they differ by a source pixel at most, two at scale 2.
     middle = in_the_middle(truth, 2)
     assert middle.mean() > 0.3
     assert (seen == truth.numpy())[middle].all()
@@ -175,8 +175,9 @@ def test_a_crop_is_cut_where_it_was_drawn() -> None:
 @pytest.mark.parametrize("contrast_first", [False, True])
 def test_colour_comes_in_order_and_before_scaling(contrast_first: bool) -> None:
     image, labels = sample(24, 36)
-    colours = {"brightness": 0.9, "contrast": 1.4, "saturation": 0.6, "hue": 0.04}
-    drawn = plain((12, 18))._replace(**colours, contrast_first=contrast_first)
+    drawn = plain((12, 18))._replace(
+        brightness=0.9, contrast=1.4, saturation=0.6, hue=0.04, contrast_first=contrast_first
+    )
     result = apply(image, labels, drawn, (12, 18))
     wanted = tvf.adjust_brightness(image, 0.9)
     if contrast_first:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
@@ -126,7 +127,8 @@ def apply(image: Tensor, labels: Tensor, drawn: Draw, crop: tuple[int, int]) -> 
     image = F.pad(image, (0, right, 0, bottom), value=0)  # black
     rows, columns = slice(top, top + crop[0]), slice(left, left + crop[1])
     # A view would send the whole scaled image along whenever the crop goes to another process.
-    return image[:, rows, columns].contiguous().clone(), labels[rows, columns].contiguous().clone()
+    own = torch.contiguous_format
+    return image[:, rows, columns].clone(memory_format=own), labels[rows, columns].clone(memory_format=own)
 
 
 def augment(

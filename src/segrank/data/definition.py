@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from pathlib import Path
@@ -83,10 +84,15 @@ class Definition(BaseModel):
     """Colours of pixels that take no part."""
     resize_labels: bool = Field(default=False, strict=True)
     """Whether a mask of another size than its image is resized to it (nearest). Otherwise it is an error."""
-    splits: dict[Text, SplitFiles] = Field(min_length=1, max_length=64)
+    splits: dict[Annotated[str, Field(min_length=1, max_length=128)], SplitFiles] = Field(
+        min_length=1, max_length=64
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        for name in (self.name, *self.splits):
+            if not name.isprintable() or "/" in name:
+                raise ValueError(f"the name {name[:80]!r} has a / or characters that do not print")
         seen: dict[str, str] = {}
         for name in self.classes:
             if not name.strip() or not name.isprintable():
@@ -124,7 +130,7 @@ class Definition(BaseModel):
             ignored = self.ignore
         pairs = sorted(meanings + [(value, IGNORE) for value in dict.fromkeys(ignored)])
         mapping = LabelMapping(tuple(pairs), by_colour=bool(self.colours))
-        for (value, first), (other, second) in zip(pairs, pairs[1:], strict=False):
+        for (value, first), (other, second) in itertools.pairwise(pairs):
             if value == other:
                 both = " and ".join(
                     "ignored" if i == IGNORE else f'"{self.classes[i]}"' for i in (first, second)

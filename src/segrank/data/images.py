@@ -4,14 +4,14 @@ What Pillow would do silently is decided here:
 
 - Only JPEG, PNG, BMP, TIFF and WEBP are opened, whatever the file is called.
 - The size in the header is checked before pixels are decoded. Pillow itself only warns.
-- EXIF orientation is not applied. Masks carry none, so turning the image would part it from its mask; a data set
-  whose masks were drawn on the turned image has to be turned on disk. (TIFF's own orientation tag belongs to that
-  format; Pillow applies it to images and masks alike.)
+- EXIF orientation is not applied. Masks carry none, so turning the image would part it from its mask. Images
+  whose masks were drawn on the turned image have to be turned on disk. (TIFF's own orientation tag belongs to
+  that format; Pillow applies it to images and masks alike.)
 - Alpha is dropped, not blended: there is no background to blend with.
-- Greyscale of more than 8 bits is refused as an image, because its range (10, 12, 16 bits?) is not in the file.
+- Greyscale of more than 8 bits is refused as an image: its range (10, 12, 16 bits?) is not in the file.
 - A mask is never read from JPEG or WEBP: both may change ids.
 
-Every function takes a path, or bytes with a name for messages, and raises DataError with that name and the reason.
+Readers take a path, or bytes with a name for messages, and raise DataError with that name and the reason.
 No global state of Pillow or `warnings` is touched, so threads and processes may read at once.
 """
 
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from segrank.errors import DataError
 
@@ -71,7 +71,7 @@ def read_image(source: Path | bytes, name: str = "") -> NDArray[np.uint8]:
 
 
 def read_label(source: Path | bytes, name: str = "") -> RawIds:
-    """A mask's raw ids as (height, width): the grey values, or the palette indices, as they stand in the file.
+    """A mask's raw ids as (height, width): grey values or palette indices, as they stand in the file.
 
     A 1-bit mask gives 0 and 1. The type is the file's: uint8, uint16 or int32.
     """
@@ -80,14 +80,14 @@ def read_label(source: Path | bytes, name: str = "") -> RawIds:
         raise DataError(
             f"{name} is a mask of mode {image.mode}",
             wanted="one id per pixel: greyscale of 8 or 16 bits, or a palette",
-            fix="if the classes are told apart by colour, list them under `colours` in the dataset's YAML file",
+            fix="if the classes are told apart by colour, list them under `colours` in its YAML file",
         )
-    array = np.asarray(_decoded(image, name))
-    if array.dtype == np.bool_:
-        return array.astype(np.uint8)
-    if array.dtype.itemsize == 2:
-        return array.astype(np.uint16)
-    return array.astype(np.uint8 if array.dtype == np.uint8 else np.int32)
+    array = np.array(_decoded(image, name))
+    if array.dtype.itemsize == 1:
+        return array.astype(np.uint8, copy=False)
+    if array.dtype.itemsize == 2:  # of either byte order
+        return array.astype(np.uint16, copy=False)
+    return array.astype(np.int32, copy=False)
 
 
 def read_rgb_label(source: Path | bytes, name: str = "") -> NDArray[np.uint8]:
@@ -111,7 +111,7 @@ def _open(source: Path | bytes, name: str, formats: tuple[str, ...]) -> tuple[Im
         image = Image.open(io.BytesIO(source), formats=IMAGE_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"{name} is too large: {error}", wanted=f"at most {MAX_PIXELS} pixels") from error
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise DataError(
             f"{name} is not an image of a known format; it begins with {source[:12]!r}",
             wanted=", ".join(formats),
@@ -132,7 +132,7 @@ def _open(source: Path | bytes, name: str, formats: tuple[str, ...]) -> tuple[Im
     ):
         raise DataError(
             f"{name} is a mask saved as {image.format}{' with lossy compression' if lossy else ''}",
-            wanted=f"a lossless format ({', '.join(LABEL_FORMATS)}): lossy compression changes ids at borders",
+            wanted=f"a lossless format ({', '.join(LABEL_FORMATS)}): compression changes ids at borders",
             fix="export the masks again as PNG; converting this file would keep the damage",
         )
     if getattr(image, "is_animated", False) and image.format != "MPO":

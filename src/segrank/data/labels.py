@@ -69,4 +69,5 @@ def resize_nearest(labels: NDArray[np.uint8], height: int, width: int) -> NDArra
     """Labels at another size; pixel i is taken from floor(i * old / new), as in the training augmentation."""
     rows = np.arange(height) * labels.shape[0] // height
     columns = np.arange(width) * labels.shape[1] // width
-    return labels[rows[:, None], columns]
+    resized: NDArray[np.uint8] = labels[rows[:, None], columns]
+    return resized

@@ -35,7 +35,7 @@ def class_colours(n: int) -> NDArray[np.uint8]:
 def overlay(
     image: NDArray[np.uint8], labels: NDArray[np.uint8], classes: int, *, opacity: float = 0.6
 ) -> NDArray[np.uint8]:
-    """The image (h, w, 3) with its classes (h, w) laid over it in colour. Ignored pixels are only darkened."""
+    """The image (h, w, 3) under its classes (h, w) in colour. Ignored pixels are only darkened."""
     table = np.zeros((256, 3), dtype=np.float32)
     table[:classes] = class_colours(classes)
     known = (labels < classes) | (labels == IGNORE)

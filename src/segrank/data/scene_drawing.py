@@ -1,7 +1,7 @@
 """Draws one generated scene: land and sky, then objects from far to near.
 
-Where things are and how they are textured comes from one random stream (`layout`), colour, light and noise from
-another (`look`). So the same scene can be drawn in two looks with the same labels.
+Places and textures come from one random stream (`layout`); colour, light, noise from another (`look`). So
+the same scene can be drawn in two looks with the same labels.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def draw(
 def _land(
     height: int, width: int, layout: np.random.Generator, look: np.random.Generator, style: Look
 ) -> tuple[Field, NDArray[np.uint8], float, Field]:
-    """Sky, hills, field, water and road: image, class ids, the horizon (share of the height), the low sky's colour."""
+    """Sky and land: image, class ids, the horizon (share of the height), the colour of the low sky."""
     r = layout.random(16, dtype=np.float32)
     tint = look.normal(0, style.jitter, (6, 3)).astype(np.float32)
     y = ((np.arange(height, dtype=np.float32) + 0.5) / height)[:, None]
@@ -130,7 +130,7 @@ def _objects(
     look: np.random.Generator,
     style: Look,
 ) -> None:
-    """Paint objects into all three arrays, far ones first. Each gets an id of its own, so that borders are seen."""
+    """Paint objects into all three arrays, far ones first. In `ids` each is told from all others."""
     height, width = ids.shape
     names = tuple(KINDS)
     count = int(layout.integers(9, 17))
@@ -202,15 +202,15 @@ def _random_colours(look: np.random.Generator, count: int, style: Look) -> Field
 def _smooth_noise(rng: np.random.Generator, height: int, width: int, rows: int, columns: int) -> Field:
     """(height, width) in 0..1: random values on a coarse grid, joined linearly."""
     grid = rng.random((rows, columns), dtype=np.float32)
-    smooth: Field = _weights(height, rows) @ grid @ _weights(width, columns).T
-    return smooth
+    smooth = _weights(height, rows) @ grid @ _weights(width, columns).T
+    return smooth.astype(np.float32, copy=False)
 
 
 @functools.lru_cache(maxsize=16)
 def _weights(size: int, knots: int) -> Field:
     """(size, knots) matrix of linear interpolation."""
-    place = np.linspace(0, knots - 1, size, dtype=np.float32)[:, None]
-    weights: Field = np.maximum(1 - np.abs(place - np.arange(knots, dtype=np.float32)), 0)
+    place = np.linspace(0, knots - 1, size)[:, None]
+    weights: Field = np.maximum(1 - np.abs(place - np.arange(knots)), 0).astype(np.float32)
     return weights
 
 

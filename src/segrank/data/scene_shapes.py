@@ -1,9 +1,9 @@
 """What stands in a generated scene: each object as a shape and a texture in its own coordinates.
 
-An object is a function of u (-1 left .. 1 right) and v (0 top .. 1 bottom), both float32 arrays that broadcast to
-(h, w), and of three random numbers in 0..1. It gives a mask and a tone, both (h, w): tone 0 is the object's first
-colour, 1 its second, and colours are drawn at random for every object. So a class is told by shape and texture:
-some share a shape (balloon, ball), some a texture (fence, tent), none a colour.
+An object is a function of u (-1 left .. 1 right), (1, w), and v (0 top .. 1 bottom), (h, 1), and of three
+random numbers in 0..1. It gives a mask and a tone, both (h, w): tone 0 is the object's first colour, 1 its
+second, and colours are drawn at random for every object. So a class is told by shape and texture: some share
+a shape (balloon, ball), some a texture (fence, tent), none a colour.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ Shape = Callable[[Field, Field, Field], tuple[Mask, Field]]
 
 def _stripes(x: Field, n: float) -> Field:
     """0 and 1 in turn, n pairs per unit."""
-    return (np.floor(x * (2 * n)) % 2).astype(np.float32)
+    stripes: Field = np.floor(x * (2 * n)) % 2
+    return stripes
 
 
 def _disc(u: Field, v: Field, cu: float, cv: float, ru: float, rv: float) -> Field:
     """Squared distance from the centre of an ellipse; its edge is at 1."""
-    return np.square((u - cu) / ru) + np.square((v - cv) / rv)
+    distance: Field = np.square((u - cu) / ru) + np.square((v - cv) / rv)
+    return distance
 
 
 def house(u: Field, v: Field, r: Field) -> tuple[Mask, Field]:
@@ -102,11 +104,10 @@ def fence(u: Field, v: Field, r: Field) -> tuple[Mask, Field]:
 
 def sign(u: Field, v: Field, r: Field) -> tuple[Mask, Field]:
     """A thin post under a plate (disc or diamond) with rings."""
-    distance = (
-        np.sqrt(_disc(u, v, 0, 0.24, 0.95, 0.24))
-        if r[0] < 0.5
-        else np.abs(u) / 0.95 + np.abs(v - 0.24) / 0.24
-    )
+    if r[0] < 0.5:
+        distance: Field = np.sqrt(_disc(u, v, 0, 0.24, 0.95, 0.24))
+    else:
+        distance = np.abs(u) / np.float32(0.95) + np.abs(v - 0.24) / np.float32(0.24)
     plate = distance < 1
     post = (np.abs(u) < 0.13) & (v > 0.3)
     return plate | post, np.where(plate, _stripes(distance + 0.05, 1.4), np.float32(0.7))
@@ -143,7 +144,7 @@ class Kind(NamedTuple):
 
 KINDS: dict[str, Kind] = {
     "house": Kind(house, (0.35, 0.55), (0.8, 1.3)),
-    "tower": Kind(tower, (0.6, 0.95), (0.28, 0.42)),
+    "tower": Kind(tower, (0.5, 0.8), (0.28, 0.42)),
     "tree": Kind(tree, (0.45, 0.7), (0.65, 0.9)),
     "pine": Kind(pine, (0.45, 0.75), (0.45, 0.6)),
     "balloon": Kind(balloon, (0.22, 0.42), (0.7, 0.8), flies=True),

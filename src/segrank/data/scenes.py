@@ -1,7 +1,7 @@
 """`scenes`: labelled pictures that are drawn on demand, so that a whole study runs without any download.
 
 A reference is `scenes?look=dusk&size=96x128&train=512&val=64&seed=0`; every option may be left out. Sixteen
-classes: five of land and sky, eleven of objects. A picture depends on (seed, split, index) and the look alone.
+classes: five of land and sky, eleven of objects. A picture depends on (seed, split, index) and look alone.
 `shift` holds the scenes of `val` in the other look: same labels, other palette, light and noise.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from segrank.data.dataset import Sample
 from segrank.data.scene_drawing import CLASSES, LOOKS, draw
@@ -41,6 +41,13 @@ class SceneOptions(BaseModel):
     val: Count = 64
     """Pictures in val, and in shift."""
     seed: int = Field(default=0, strict=True, ge=0, le=2**32 - 1)
+
+    @field_validator("size")
+    @classmethod
+    def _check_size(cls, size: tuple[int, int]) -> tuple[int, int]:
+        if not (min(size) >= 16 and max(size) <= 4096):
+            raise ValueError(f"{size[0]}x{size[1]} is not between 16 and 4096 pixels a side")
+        return size
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ class Encoder(nn.Module):
     """images (b 3 H W, uint8) -> features (b dim h w), h = H / patch_size and w = W / patch_size.
 
     Args:
-        backbone: takes float images (b 3 H W), normalised. Its `forward_features` is called if it has one, else
-            its `forward`. It returns tokens (b n dim), row by row after `num_prefix_tokens` others (0 if it has
-            no such attribute), or a map (b dim h w).
+        backbone: takes float images (b 3 H W), normalised. Its `forward_features` is called if it has
+            one, else its `forward`. It returns tokens (b n dim), row by row after `num_prefix_tokens`
+            others (0 if it has no such attribute), or a map (b dim h w).
         dim: channels of the features.
         crop: height and width that the backbone is built for, pixels.
         patch_size: side of a patch, pixels.
@@ -76,7 +76,7 @@ class Encoder(nn.Module):
 
 
 def features_of(backbone: nn.Module, images: Tensor) -> Tensor:
-    """What the backbone makes of normalised images (b 3 H W): tokens or a map, the backbone's own norms applied."""
+    """Normalised images (b 3 H W) -> tokens or a map, with whatever final norm the backbone has."""
     forward = getattr(backbone, "forward_features", backbone)
     features: Tensor = forward(images)
     return features
@@ -96,10 +96,12 @@ def to_map(features: Tensor, backbone: nn.Module, grid: tuple[int, int], name: s
     if not isinstance(features, Tensor) or features.ndim != 3 or features.shape[1] != prefix + rows * columns:
         raise EncoderError(
             f"{name} gives features of shape {shape}",
-            wanted=f"tokens (b, {prefix} + {rows}x{columns}, dim), or a map (b, dim, {rows}, {columns}), one per patch",
+            wanted=f"one per patch: tokens (b, {prefix} + {rows}x{columns}, dim)"
+            f" or a map (b, dim, {rows}, {columns})",
             fix="choose a plain vision transformer, which keeps one token per patch from end to end",
         )
-    return features[:, prefix:].transpose(1, 2).unflatten(2, grid)  # rows first
+    tokens = features[:, prefix:]  # b (h w) dim, rows first
+    return tokens.transpose(1, 2).reshape(len(tokens), -1, rows, columns)
 
 
 def check_crop(size: tuple[int, int], patch_size: int) -> None:

@@ -1,4 +1,4 @@
-"""What an encoder reference and its weights contain, as digests. No torch, and no code of the user's is run."""
+"""What an encoder reference and its weights contain, as digests. No torch; no code of the user's is run."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ def encoder_digests(encoder: str, weights: str) -> dict[str, str]:
         weights: `pretrained`, `random` or a file.
 
     Returns:
-        `{"weights": "sha256:..."}` where weights are a file, and `{"encoder": "file:sha256:...:build?k=v"}` where
-        the encoder is the user's own source. The digest covers that one source file, not what it imports.
+        `{"weights": "sha256:..."}` where weights are a file, and `{"encoder":
+        "file:sha256:...:build?k=v"}` where the encoder is the user's own source. The digest covers that
+        one source file, not what it imports.
 
     Raises:
         EncoderError: there is no such source file. WeightsError: no such weights file.

@@ -14,7 +14,7 @@ def demo() -> list[RunSpec]:
             encoder=f"small:{name}",
             weights="random",
             dataset=DATASET,
-            crop=96,
+            crop=(96, 96),
             patch_size=8,
             steps=250,
             batch_size=16,

@@ -6,15 +6,16 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor
 
 from segrank.errors import TrainingError
 from segrank.train.optim import is_out_of_memory, poly, set_lr
-from segrank.train.segmenter import Segmenter
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Progress:
 
 def train(
     fabric: Fabric,
-    model: Segmenter,
+    model: _FabricModule,
     optimizer: torch.optim.Optimizer,
     batches: Iterable[tuple[Tensor, Tensor]],
     progress: Progress,
@@ -67,7 +68,8 @@ def train(
         set_lr(optimizer, poly(progress.step, steps, poly_power))
         loss = _backward(fabric, model, optimizer, fabric.to_device((images, labels)), progress, seed)
         if fabric.world_size > 1:
-            loss = float(fabric.all_reduce(torch.tensor(loss, device=fabric.device), reduce_op="mean"))
+            mean = fabric.all_reduce(torch.tensor(loss, device=fabric.device), reduce_op="mean")
+            loss = float(cast(Tensor, mean))
         if not math.isfinite(loss):
             raise TrainingError(
                 f"the loss is {loss} at step {progress.step + 1}",
@@ -93,7 +95,7 @@ def train(
 
 def _backward(
     fabric: Fabric,
-    model: Segmenter,
+    model: _FabricModule,
     optimizer: torch.optim.Optimizer,
     batch: tuple[Tensor, Tensor],
     progress: Progress,
@@ -108,7 +110,11 @@ def _backward(
         try:
             total = torch.zeros((), device=images.device)
             parts = list(
-                zip(images.split(progress.micro_batch), labels.split(progress.micro_batch), strict=True)
+                zip(
+                    torch.split(images, progress.micro_batch),
+                    torch.split(labels, progress.micro_batch),
+                    strict=True,
+                )
             )
             for number, (part_images, part_labels) in enumerate(parts, start=1):
                 with fabric.no_backward_sync(model, enabled=number < len(parts)):

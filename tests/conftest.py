@@ -1,0 +1,17 @@
+"""Fixtures that several folders of tests use. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real data and weights: $SEGRANK_SHARED, or `shared` beside the project."""
+    folder = Path(os.environ.get("SEGRANK_SHARED") or Path(__file__).parents[2] / "shared")
+    if not folder.is_dir():
+        pytest.skip(f"no real data: there is no {folder} (set SEGRANK_SHARED)")
+    return folder

@@ -1,0 +1,304 @@
+"""Encoders against timm's own forward, built here a second time and without segrank."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from segrank import _torchvision  # noqa: F401
+
+# isort: split
+import huggingface_hub.constants
+import timm
+
+from segrank.encoders import hub
+from segrank.encoders.build import build_encoder
+from segrank.encoders.small import SMALL
+from segrank.errors import EncoderError, WeightsError
+
+SMALLER: dict[str, Any] = {"embed_dim": 48, "depth": 2, "num_heads": 3}
+NATIVE = {  # name: (crop, patch, prefix tokens, options that timm needs, final norm on the tokens)
+    "vit_base_patch16_224.mae": (224, 16, 1, {}, True),
+    "vit_small_patch14_dinov2.lvd142m": (518, 14, 1, {}, True),
+    "vit_small_patch14_reg4_dinov2.lvd142m": (518, 14, 5, {}, True),
+    "deit3_base_patch16_384.fb_in22k_ft_in1k": (384, 16, 1, {}, True),
+    "vit_base_patch16_siglip_512.webli": (512, 16, 0, {}, True),
+    "vit_base_patch16_clip_224.dfn2b": (224, 16, 1, {}, True),
+    "eva02_base_patch14_224.mim_in22k": (224, 14, 1, {}, False),
+    "eva02_base_patch16_clip_224.merged2b": (224, 16, 1, {}, True),
+    "beit3_base_patch16_224.pt": (224, 16, 1, {"global_pool": "token"}, True),
+}
+
+
+def query(name: str, **options: Any) -> str:
+    return f"timm:{name}?" + "&".join(f"{k}={v}" for k, v in {**SMALLER, **options}.items())
+
+
+def timm_model(name: str, **options: Any) -> nn.Module:
+    """timm's own, with the head that it has by default, and every parameter away from its initial value."""
+    torch.manual_seed(1)
+    model: nn.Module = timm.create_model(name, **SMALLER, **options)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model.eval()
+
+
+def save(model: nn.Module, path: Path) -> Path:
+    safetensors.torch.save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path)
+    return path
+
+
+def images(height: int, width: int, count: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(5)
+    return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=generator)
+
+
+def by_hand(model: nn.Module, pixels: Tensor, prefix: int, grid: tuple[int, int]) -> Tensor:
+    mean, std = (torch.tensor(model.pretrained_cfg[k]).view(3, 1, 1) for k in ("mean", "std"))  # type: ignore[index]
+    with torch.no_grad():
+        tokens: Tensor = model.forward_features((pixels.float() / 255 - mean) / std)  # type: ignore[operator]
+    rows = [tokens[:, prefix + r * grid[1] : prefix + (r + 1) * grid[1]] for r in range(grid[0])]
+    return torch.stack(rows, 1).permute(0, 3, 1, 2)  # b dim h w
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_features_equal_timms_own_with_its_final_norm(name: str, tmp_path: Path) -> None:
+    side, patch, prefix, needed, normed = NATIVE[name]
+    model = timm_model(name, **needed)
+    file = save(model, tmp_path / "w.safetensors")
+    encoder, report = build_encoder(query(name), crop=(side, side), patch_size=patch, weights=str(file))
+    pixels = images(side, side)
+    with torch.no_grad():
+        features = encoder.eval()(pixels)
+    assert features.shape == (1, 48, side // patch, side // patch)
+    assert encoder.dim == 48
+    torch.testing.assert_close(features, by_hand(model, pixels, prefix, (side // patch, side // patch)))
+    assert isinstance(model.norm, nn.Identity) != normed
+    assert report.missing == ()
+    assert report.resampled == ()
+    assert report.loaded == len(encoder.state_dict())
+    # what timm puts behind the tokens is listed, and nothing else
+    assert {key.partition(".")[0] for key in report.unexpected} <= {"head", "fc_norm", "attn_pool"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vit_small_patch14_dinov2.lvd142m",
+        "eva02_base_patch14_224.mim_in22k",
+        "deit3_base_patch16_384.fb_in1k",
+        "flexivit_small.1200ep_in1k",
+    ],
+)
+def test_weights_are_resampled_as_timm_does(name: str, tmp_path: Path) -> None:
+    native = timm_model(name)
+    file = save(native, tmp_path / "w.safetensors")
+    crop, patch = (96, 160), 8
+    encoder, report = build_encoder(query(name), crop=crop, patch_size=patch, weights=str(file))
+    assert set(report.resampled) == {"patch_embed.proj.weight", "pos_embed"}
+    theirs = timm.create_model(
+        name, True, pretrained_cfg_overlay={"file": str(file)}, img_size=crop, patch_size=patch, **SMALLER,
+        num_classes=native.num_classes,
+    )  # fmt: skip
+    pixels = images(*crop)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder.eval()(pixels), by_hand(theirs.eval(), pixels, 1, (12, 20)))
+
+
+def test_an_equal_number_of_patches_in_another_grid_is_resampled(tmp_path: Path) -> None:
+    name = "vit_base_patch16_224.mae"  # 14x14 = 7x28
+    file = save(timm_model(name), tmp_path / "w.safetensors")
+    _, report = build_encoder(query(name), crop=(112, 448), patch_size=16, weights=str(file))
+    assert report.resampled == ("pos_embed",)
+
+
+def test_beit3_takes_its_norm_from_layer_norm_or_fc_norm_and_needs_one(tmp_path: Path) -> None:
+    name = "beit3_base_patch16_224.pt"
+    token = timm_model(name, global_pool="token")
+    pixels = images(224, 224)
+    wanted = by_hand(token, pixels, 1, (14, 14))
+    for norm in ("norm", "layer_norm", "fc_norm"):
+        state = {
+            key.replace("norm.", f"{norm}.") if key.startswith("norm.") else key: value
+            for key, value in token.state_dict().items()
+        }
+        safetensors.torch.save_file(state, tmp_path / "w.safetensors")
+        encoder, _ = build_encoder(
+            query(name), crop=(224, 224), patch_size=16, weights=str(tmp_path / "w.safetensors")
+        )
+        with torch.no_grad():
+            torch.testing.assert_close(encoder.eval()(pixels), wanted)
+    state = {key: value for key, value in token.state_dict().items() if not key.startswith("norm.")}
+    safetensors.torch.save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"w\.safetensors.*missing: norm\.weight, norm\.bias"):
+        build_encoder(query(name), crop=(224, 224), patch_size=16, weights=str(tmp_path / "w.safetensors"))
+
+
+@pytest.mark.shared
+def test_real_weights_load_whole_at_another_crop_and_patch(shared: Path) -> None:
+    file = shared / "weights" / "vit_small_patch14_dinov2_type.fp16.safetensors"
+    name, crop = "vit_small_patch14_dinov2", (352, 480)
+    encoder, report = build_encoder(f"timm:{name}", crop=crop, patch_size=16, weights=str(file))
+    assert (report.loaded, report.missing, report.unexpected) == (174, (), ())
+    assert set(report.resampled) == {"patch_embed.proj.weight", "pos_embed"}
+    assert sum(p.numel() for p in encoder.parameters()) < 22_056_192  # a grid of 22x30 after 37x37
+    theirs = timm.create_model(
+        name, True, pretrained_cfg_overlay={"file": str(file)}, img_size=crop, patch_size=16, num_classes=0
+    )
+    for key, value in theirs.state_dict().items():
+        assert torch.equal(encoder.backbone.state_dict()[key], value), key
+
+
+@pytest.mark.parametrize("reference", [query("vit_tiny_patch16_224"), *(f"small:{name}" for name in SMALL)])
+def test_a_pattern_in_one_patch_shows_in_that_cell(reference: str) -> None:
+    encoder, _ = build_encoder(reference, crop=(32, 80), patch_size=16, weights="random")
+    blank = torch.zeros(1, 3, 32, 80, dtype=torch.uint8)
+    marked = blank.clone()
+    marked[..., 16:32, 48:64] = images(16, 16)  # row 1 of 2, column 3 of 5
+    with torch.no_grad():
+        change = (encoder.eval()(marked) - encoder(blank)).norm(dim=1)[0]
+    assert change.shape == (2, 5)
+    assert change.argmax() == 1 * 5 + 3
+
+
+def test_images_are_normalised_inside() -> None:
+    seen: list[Tensor] = []
+    name = query("vit_base_patch16_siglip_512.webli")
+    for normalisation in ("own", "imagenet"):
+        encoder, _ = build_encoder(
+            name, crop=(16, 16), patch_size=16, weights="random", normalisation=normalisation
+        )
+        encoder.backbone.patch_embed.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))  # type: ignore[union-attr]
+        encoder(torch.full((1, 3, 16, 16), 255, dtype=torch.uint8))
+        assert not {"mean", "std"} & set(encoder.state_dict())
+    torch.testing.assert_close(seen[0][0, :, 0, 0], torch.tensor([1.0, 1.0, 1.0]))  # (1 - 0.5) / 0.5
+    by_channel = [(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225]
+    torch.testing.assert_close(seen[1][0, :, 0, 0], torch.tensor(by_channel))
+
+
+def test_every_parameter_takes_part_in_the_features() -> None:
+    for name in NATIVE:
+        encoder, _ = build_encoder(query(name), crop=(32, 32), patch_size=16, weights="random")
+        encoder(images(32, 32)).square().sum().backward()
+        assert [k for k, p in encoder.named_parameters() if p.grad is None] == [], name
+
+
+def test_the_seed_decides_and_the_global_state_is_left_alone() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    first, _ = build_encoder("small:plain", crop=(32, 32), patch_size=8, weights="random", seed=1)
+    assert torch.equal(torch.rand(2), expected)
+    again, _ = build_encoder("small:plain", crop=(32, 32), patch_size=8, weights="random", seed=1)
+    other, _ = build_encoder("small:plain", crop=(32, 32), patch_size=8, weights="random", seed=2)
+    weights = [
+        dict(encoder.named_parameters())["backbone.patch_embed.proj.weight"]
+        for encoder in (first, again, other)
+    ]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_encoders(name: str) -> None:
+    encoder, report = build_encoder(f"small:{name}", crop=(64, 96), patch_size=16, weights="random")
+    assert encoder(images(64, 96, 2)).shape == (2, 128, 4, 6)
+    assert 2e5 < sum(p.numel() for p in encoder.parameters()) < 1.5e6
+    assert report.source == "random"
+    assert not isinstance(encoder.backbone.norm, nn.Identity)
+    with pytest.raises(EncoderError, match="no pretrained weights"):
+        build_encoder(f"small:{name}", crop=(64, 96), patch_size=16)
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ("timm:vit_tiny_patch16_225", "did you mean"),
+        ("timm:vit_base_patch16_224.mea", "one of the tags"),
+        ("timm:resnet50", "takes no img_size"),
+        ("timm:hiera_tiny_224", "takes no patch_size"),
+        ("timm:samvit_base_patch16.sa1b", "no plain vision transformer"),
+        ("timm:swin_tiny_patch4_window7_224", "no plain vision transformer"),
+        ("timm:naflexvit_base_patch16_gap", "no plain vision transformer"),
+        ("timm:vit_tiny_patch16_224?dpeth=3", 'no option "dpeth"'),
+        ("timm:vit_tiny_patch16_224?num_heads=5", "cannot build"),
+        ("timm:vit_tiny_patch16_224?global_pool=avg", "final norm"),
+        ("timm:vit_tiny_patch16_224?drop_path_rate=0.1", "without dropout"),
+        ("timm:vit_tiny_patch16_224?img_size=224", "crop and patch size decide"),
+        ("timm:vit_tiny_patch16_224?checkpoint_path=x.pt", "`weights` decide"),
+        ("timm:vit_tiny_patch16_224?dynamic_img_size=true", "one size"),
+        ("timm:" + "x" * 300, "no model"),
+        ("small:plan", 'did you mean "plain"'),
+        ("small:plain?depth=2", "without options"),
+        ("hub:anything", "is no encoder"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_in_words(reference: str, words: str) -> None:
+    with pytest.raises(EncoderError, match=words):
+        build_encoder(reference, crop=(64, 64), patch_size=16, weights="random")
+
+
+def test_sizes_are_refused_with_the_next_right_ones() -> None:
+    with pytest.raises(EncoderError, match="use 496 or 512"):
+        build_encoder("small:plain", crop=(512, 500), patch_size=16, weights="random")
+    encoder, _ = build_encoder("small:plain", crop=(32, 32), patch_size=16, weights="random")
+    with pytest.raises(EncoderError, match="use 32 or 48"):
+        encoder(images(40, 32))
+    with pytest.raises(EncoderError, match=r"crop=\(48, 32\)"):
+        encoder(images(48, 32))
+    with pytest.raises(EncoderError, match="uint8"):
+        encoder(torch.rand(1, 3, 32, 32))
+
+
+def test_missing_pretrained_weights_are_an_error_and_never_a_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(
+        hub, "_get", lambda *a, local, **k: _no_entry() if local else pytest.fail("asked the hub")
+    )
+    monkeypatch.setattr(hub, "REACH_S", 0.3)
+    name = query("vit_base_patch16_224.mae")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(
+        WeightsError, match=r"timm/vit_base_patch16_224\.mae.*not in the cache.*HF_HUB_OFFLINE"
+    ):
+        build_encoder(name, crop=(32, 32), patch_size=16)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    with socket.socket() as silent:  # accepts and never answers
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        monkeypatch.setattr(
+            huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}"
+        )
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        start = time.monotonic()
+        with pytest.raises(WeightsError, match=r"cannot be reached(.|\n)*weights=random"):
+            build_encoder(name, crop=(32, 32), patch_size=16)
+    assert time.monotonic() - start < 5
+
+
+def _no_entry() -> None:
+    raise huggingface_hub.errors.LocalEntryNotFoundError("not cached")
+
+
+def test_pretrained_weights_are_found_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "vit_base_patch16_224.mae"
+    file = save(timm_model(name), tmp_path / "model.safetensors")
+    monkeypatch.setattr(hub, "hf_hub_download", lambda *a, **k: str(file))
+    _, report = build_encoder(query(name), crop=(32, 32), patch_size=16)
+    assert report.source == "pretrained: mae"
+    assert len(report.sha256) == 64
+
+
+def test_a_name_without_published_weights_says_which_have_some() -> None:
+    with pytest.raises(EncoderError, match="no pretrained weights for beit3_giant_patch14_224"):
+        build_encoder(query("beit3_giant_patch14_224"), crop=(28, 28), patch_size=14)

@@ -1,0 +1,302 @@
+"""The whole path: spec -> run -> record, and everything that may happen on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import segrank
+from segrank.errors import DataError, SpecError, StoreError, TrainingError
+from segrank.files import digest
+from segrank.record import Record
+from segrank.run import run
+from segrank.spec import RunSpec
+from segrank.store import LOG, WEIGHTS, Store
+from segrank.train import checkpoint
+
+SPEC = RunSpec(
+    encoder="small:shallow", weights="random", dataset="scenes?size=32&train=24&val=8", crop=(32, 32), patch_size=8,
+    steps=10, batch_size=4, lr=1e-3, encoder_lr_multiplier=1.0,
+)  # fmt: skip
+
+
+class StopAt:
+    """A reporter that does something when a step of training is done."""
+
+    def __init__(self, step: int, action: Callable[[], None]) -> None:
+        self.step, self.action, self.said = step, action, [""]
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def advance(self, work: str, done: int, total: int, note: str = "") -> None:
+        if work == "train" and done == self.step:
+            self.action()
+
+
+def sigterm() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def results(store: Path, record: Record) -> dict[str, Any]:
+    """All that must be equal, bit for bit, between two ways of doing one run."""
+    opened = Store(store)
+    return {
+        "weights": digest(opened.file(record, WEIGHTS)),
+        "log": digest(opened.file(record, LOG)),
+        "scores": {e.key: e.scores for e in record.evaluations},
+        "counts": {e.key: opened.counts(e).rows() for e in record.evaluations},
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Record]:
+    store = tmp_path_factory.mktemp("undisturbed")
+    return store, run(SPEC, store=store)
+
+
+def test_a_run_leaves_a_record_from_which_its_score_can_be_had_again(
+    undisturbed: tuple[Path, Record],
+) -> None:
+    store, record = undisturbed
+    assert record.status == "ok"
+    assert record.evaluation is not None
+    counts = Store(store).counts(record.evaluation)
+    # IoU by hand from the table
+    ious = []
+    for c in range(len(record.evaluation.classes)):
+        truth, predicted = counts["a"] == c, counts["b"] == c
+        if counts.filter(truth)["pixels"].sum():
+            hit, union = counts.filter(truth & predicted), counts.filter(truth | predicted)
+            ious.append(hit["pixels"].sum() / union["pixels"].sum())
+    assert record.miou == pytest.approx(sum(ious) / len(ious), abs=1e-12)
+    # along the way: at 1/8, 1/4, 1/2, 3/4 of 10 steps
+    assert [e.step for e in record.evaluations] == [1, 2, 5, 8, 10]
+    assert [line["step"] for line in Store(store).log(record.key)] == list(range(1, 11))
+    cost = record.cost
+    assert cost.train_s > 0
+    assert cost.evaluation_s > 0
+    assert cost.peak_host_gib is not None
+    assert cost.encoder_parameters == cost.trained_parameters - cost.decoder_parameters  # type: ignore[operator]
+    assert record.provenance.torch == torch.__version__
+    assert segrank.Store(store).record(record.key) == record
+
+
+def test_a_finished_run_is_found_and_not_redone(undisturbed: tuple[Path, Record]) -> None:
+    store, record = undisturbed
+    assert run(SPEC, store=store).to_json() == record.to_json()
+
+
+def test_another_split_only_adds_an_evaluation(undisturbed: tuple[Path, Record], tmp_path: Path) -> None:
+    store, record = undisturbed
+    again = run(SPEC.replace(eval_split="shift"), store=store)
+    assert again.key == record.key
+    assert again.evaluation is not None
+    assert again.evaluation.split == "shift"
+    assert len(again.evaluations) == len(record.evaluations) + 1
+    evaluation = segrank.evaluate_run(Store(store), record, split="shift")
+    assert evaluation == again.evaluation
+
+
+def test_evaluating_the_kept_weights_gives_the_runs_own_score(undisturbed: tuple[Path, Record]) -> None:
+    store, record = undisturbed
+    assert segrank.evaluate_run(Store(store), record).scores == record.evaluation.scores  # type: ignore[union-attr]
+
+
+def test_stopped_and_gone_on_with_equals_undisturbed(
+    undisturbed: tuple[Path, Record], tmp_path: Path
+) -> None:
+    first = run(SPEC, store=tmp_path, reporter=StopAt(3, sigterm))
+    assert (first.status, first.step, first.miou) == ("interrupted", 3, None)
+    second = run(SPEC, store=tmp_path, reporter=StopAt(7, sigterm))
+    assert (second.status, second.step) == ("interrupted", 7)
+    record = run(SPEC, store=tmp_path)
+    assert results(tmp_path, record) == results(*undisturbed)
+    assert record.provenance.attempts == 3
+    assert record.provenance.started == first.provenance.started
+
+
+def test_a_frozen_run_resumes_too_and_leaves_its_encoder_alone(tmp_path: Path) -> None:
+    spec = SPEC.replace(freeze=True)
+    whole = run(spec, store=tmp_path / "whole")
+    run(spec, store=tmp_path / "cut", reporter=StopAt(4, sigterm))
+    cut = run(spec, store=tmp_path / "cut")
+    assert results(tmp_path / "cut", cut) == results(tmp_path / "whole", whole)
+    from segrank.assemble import build_segmenter
+
+    initial = build_segmenter(spec, 1)[0].encoder.state_dict()
+    trained = load_file(Store(tmp_path / "cut").file(cut, WEIGHTS))
+    assert all(torch.equal(value, trained[f"encoder.{name}"]) for name, value in initial.items())
+    assert cut.cost.trained_parameters == cut.cost.decoder_parameters
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
+    undisturbed: tuple[Path, Record], tmp_path: Path, damage: str
+) -> None:
+    run(SPEC, store=tmp_path, checkpoint_every_s=0, reporter=StopAt(6, sigterm))
+    attempts = Store(tmp_path).run_folder(undisturbed[1].key) / "attempts"
+    newest = checkpoint.newest_first(attempts.iterdir())[0]
+    content = bytearray(newest.read_bytes())
+    if damage == "truncated":
+        del content[len(content) // 2 :]
+    else:
+        content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    reporter = StopAt(-1, sigterm)
+    record = run(SPEC, store=tmp_path, reporter=reporter)
+    assert "going on from step 5 of 10" in reporter.said
+    assert results(tmp_path, record) == results(*undisturbed)
+
+
+@pytest.mark.parametrize("where", ["checkpoint", "record"])
+def test_a_full_disk_loses_nothing_earned(
+    undisturbed: tuple[Path, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    real = os.fsync
+    writes: list[int] = []
+
+    def full(descriptor: int) -> None:
+        name = os.readlink(f"/proc/self/fd/{descriptor}")
+        if (where == "checkpoint" and "step-000000006.pt" in name) or (
+            where == "record" and "/.record.json" in name
+        ):
+            writes.append(1)
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        run(SPEC, store=tmp_path, checkpoint_every_s=0)
+    monkeypatch.undo()
+    assert writes
+    reporter = StopAt(-1, sigterm)
+    record = run(SPEC, store=tmp_path, reporter=reporter)
+    assert any(text.startswith("going on from step") for text in reporter.said)
+    assert results(tmp_path, record) == results(*undisturbed)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_failed_run_is_a_record_with_its_error(tmp_path: Path) -> None:
+    spec = SPEC.replace(lr=100.0, encoder_lr_multiplier=100.0)
+    with pytest.raises(TrainingError, match="the loss is"):
+        run(spec.replace(steps=200), store=tmp_path)
+    [record] = Store(tmp_path).scan(lambda error: pytest.fail(str(error)))
+    assert record.status == "failed"
+    assert "TrainingError: the loss is" in record.error
+    assert record.miou is None
+
+
+def test_ten_kills_change_nothing(undisturbed: tuple[Path, Record], tmp_path: Path) -> None:
+    """SIGKILL in the middle of steps, evaluations and checkpoint writing, again and again."""
+    import random
+
+    chance = random.Random(0)
+    spec = SPEC.replace(steps=60, dataset="scenes?size=32&train=24&val=40")
+    whole = run(spec, store=tmp_path / "whole")
+    (tmp_path / "spec.yaml").write_text(spec.to_yaml())
+    command = [sys.executable, "-m", "segrank", "run", str(tmp_path / "spec.yaml")]
+    command += ["--store", str(tmp_path / "killed"), "--checkpoint-every", "0"]
+    kills, steps = 0, 0
+    while kills < 10:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        # wait until it trains, then for a random number of bytes of its log
+        log = Store(tmp_path / "killed").run_folder(whole.key) / "attempts"
+        target = steps + chance.randint(1, 5)
+        while process.poll() is None and _steps(log) < target:
+            os.sched_yield()
+        process.kill()
+        process.communicate()
+        kills += 1
+        steps = max(steps, _steps(log))
+        if steps >= spec.steps - 6:
+            break
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    record = Store(tmp_path / "killed").record(whole.key)
+    assert record is not None
+    assert kills == 10
+    assert record.provenance.attempts > 5
+    assert results(tmp_path / "killed", record) == results(tmp_path / "whole", whole)
+
+
+def _steps(attempts: Path) -> int:
+    found = checkpoint.newest_first(path for path in attempts.glob("*") if path.is_dir())
+    return int(found[0].stem.removeprefix("step-")) if found else 0
+
+
+def test_the_micro_batch_changes_the_gradient_by_rounding_only(tmp_path: Path) -> None:
+    logs = []
+    for size in (1, 3, 4):
+        record = run(SPEC.replace(steps=1), store=tmp_path / str(size), micro_batch=size)
+        logs.append(load_file(Store(tmp_path / str(size)).file(record, WEIGHTS)))
+        assert record.cost.micro_batch == size
+        # AdamW's first step is the sign of the gradient; its second moments hold the gradient itself
+    for other in logs[1:]:
+        for name, value in logs[0].items():
+            torch.testing.assert_close(other[name], value, rtol=1e-4, atol=3e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"dataset": "nowhere.yaml"}, (DataError, SpecError), "nowhere.yaml"),
+        ({"train_split": "trian"}, DataError, "train"),
+        ({"eval_split": "tset"}, DataError, "val"),
+        ({"eval_dataset": "scenes?size=33"}, None, ""),
+        ({"precision": "fp16"}, SpecError, "needs a GPU"),
+    ],
+)
+def test_what_cannot_run_is_said_before_anything_is_trained(
+    tmp_path: Path, change: dict[str, Any], error: Any, message: str
+) -> None:
+    spec = SPEC.replace(steps=1, **change)
+    if error is None:
+        assert run(spec, store=tmp_path, device="cpu").miou is not None
+        return
+    with pytest.raises(error, match=message):
+        run(spec, store=tmp_path, device="cpu")
+
+
+def test_the_command_line_does_the_same_and_prints_without_a_terminal(tmp_path: Path) -> None:
+    settings = [f"--set={k}={v}" for k, v in json.loads(SPEC.model_dump_json(exclude_defaults=True)).items()]
+    done = subprocess.run(
+        [sys.executable, "-m", "segrank", "run", *settings, "--set=steps=2", "--store", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mIoU" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    wrong = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "segrank",
+            "run",
+            "--encoder",
+            "timm:x",
+            "--dataset",
+            "scenes",
+            "--set",
+            "step=2",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert wrong.returncode == 1
+    assert 'did you mean "steps"?' in wrong.stderr
+    assert "Traceback" not in wrong.stderr
