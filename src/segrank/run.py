@@ -39,6 +39,8 @@ from segrank.train.optim import adamw
 from segrank.train.segmenter import Segmenter
 
 DEFAULT_STORE = "segrank-store"
+CPU_PIXELS = 2**19
+"""In a micro-batch on a CPU: more of them only cost memory."""
 
 
 def run(
@@ -128,8 +130,8 @@ class _Run:
         on_cpu = fabric.device.type == "cpu"
         self.workers = (0 if on_cpu else min(8, cpus // fabric.world_size)) if workers is None else workers
         share = self.spec.batch_size // fabric.world_size
-        # on a CPU large micro-batches only cost memory
-        self.progress = Progress(micro_batch=min(micro_batch or (4 if on_cpu else share), share))
+        fits = max(1, CPU_PIXELS // (self.spec.crop[0] * self.spec.crop[1])) if on_cpu else share
+        self.progress = Progress(micro_batch=min(micro_batch or fits, share))
         self.weights = WeightsReport()
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         self.attempts = 1

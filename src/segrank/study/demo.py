@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from segrank.encoders.small import SMALL
 from segrank.spec import RunSpec
 
-DATASET = "scenes?size=96&train=2000&val=100"
+DATASET = "scenes?size=96&train=2000&val=60"
 
 
 def demo() -> list[RunSpec]:
@@ -16,10 +17,10 @@ def demo() -> list[RunSpec]:
             dataset=DATASET,
             crop=(96, 96),
             patch_size=8,
-            steps=250,
+            steps=200,
             batch_size=16,
             lr=2e-3,
             encoder_lr_multiplier=1.0,
         )
-        for name in ("vit-shallow", "vit-deep", "vit-rope")
+        for name in SMALL
     ]
