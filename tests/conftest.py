@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# before torch is imported: several test processes with as many threads each as there are cores wait for one another
+# before torch is imported: test processes with a thread for every core each would wait for one another
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import pytest  # noqa: E402
+import pytest
 
 
 @pytest.fixture(scope="session")

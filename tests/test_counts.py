@@ -125,9 +125,7 @@ def test_an_empty_table_has_its_columns() -> None:
 
 @pytest.mark.parametrize(("a", "b", "pixels"), [(3, 0, 1), (0, 3, 1), (-1, 0, 1), (0, 0, -5)])
 def test_a_table_that_does_not_fit_is_an_error(a: int, b: int, pixels: int) -> None:
-    table = pl.DataFrame(
-        {"image": ["x"], "kind": ["confusion"], "a": [a], "b": [b], "pixels": [pixels]}, SCHEMA
-    )
+    table = pl.DataFrame({"image": ["x"], "kind": ["confusion"], "a": [a], "b": [b], "pixels": [pixels]}, SCHEMA)
     with pytest.raises(StoreError, match="does not fit 3 classes"):
         confusion_from_table(table, 3)
 
@@ -137,8 +135,5 @@ def test_both_halves_ignore_the_same_label() -> None:
 
 
 def test_counting_needs_no_torch() -> None:
-    code = (
-        "import sys, segrank.counts; "
-        "assert not {'torch', 'segrank.data', 'segrank.ranking'} & set(sys.modules)"
-    )
+    code = "import sys, segrank.counts; assert not {'torch', 'segrank.data', 'segrank.ranking'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -113,9 +113,7 @@ def test_evaluating_the_kept_weights_gives_the_runs_own_score(undisturbed: tuple
     assert segrank.evaluate_run(Store(store), record).scores == record.evaluation.scores  # type: ignore[union-attr]
 
 
-def test_stopped_and_gone_on_with_equals_undisturbed(
-    undisturbed: tuple[Path, Record], tmp_path: Path
-) -> None:
+def test_stopped_and_gone_on_with_equals_undisturbed(undisturbed: tuple[Path, Record], tmp_path: Path) -> None:
     first = run(SPEC, store=tmp_path, reporter=StopAt(3, sigterm))
     assert (first.status, first.step, first.miou) == ("interrupted", 3, None)
     second = run(SPEC, store=tmp_path, reporter=StopAt(7, sigterm))
@@ -167,10 +165,8 @@ def test_a_full_disk_loses_nothing_earned(
     writes: list[int] = []
 
     def full(descriptor: int) -> None:
-        name = os.readlink(f"/proc/self/fd/{descriptor}")
-        if (where == "checkpoint" and "step-000000006.pt" in name) or (
-            where == "record" and "/.record.json" in name
-        ):
+        name = str(Path(f"/proc/self/fd/{descriptor}").readlink())
+        if (where == "checkpoint" and "step-000000006.pt" in name) or (where == "record" and "/.record.json" in name):
             writes.append(1)
             raise OSError(28, "No space left on device")
         real(descriptor)

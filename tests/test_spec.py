@@ -135,9 +135,7 @@ def test_the_key_ignores_defaults_spelled_out_paths_and_how_it_is_scored() -> No
         BASE.replace(dataset="/a/ade.yaml", weights="/a/w.pt"),
         BASE.replace(dataset="/b/x.yaml", weights="/b/w.pt"),
     )
-    assert key(one, dataset="sha256:d", weights="sha256:w") == key(
-        two, dataset="sha256:d", weights="sha256:w"
-    )
+    assert key(one, dataset="sha256:d", weights="sha256:w") == key(two, dataset="sha256:d", weights="sha256:w")
     for field, value in (("eval_split", "test"), ("eval_dataset", "b.yaml"), ("score_precision", "bf16")):
         assert field in EVALUATION_FIELDS
         assert key(BASE) == key(BASE.replace(**{field: value}))

@@ -165,9 +165,7 @@ def test_another_machines_owner_is_judged_by_its_heartbeat_alone(
         ),
     ],
 )
-def test_a_damaged_record_is_named_and_others_are_still_read(
-    tmp_path: Path, damage: Any, message: str
-) -> None:
+def test_a_damaged_record_is_named_and_others_are_still_read(tmp_path: Path, damage: Any, message: str) -> None:
     store = Store(tmp_path)
     publish(store)
     (store.run_folder("f" * 16) / "attempts").mkdir(parents=True)  # half made, without a record
@@ -188,7 +186,7 @@ def test_a_score_out_of_range_is_not_accepted(tmp_path: Path, value: str) -> Non
     publish(store)
     path = store.run_folder(KEY) / "evaluations" / ("e" * 16) / "scores.json"
     path.write_text(path.read_text().replace('"miou": 0.5', f'"miou": {value}'))
-    with pytest.raises(StoreError, match="damaged at scores.miou"):
+    with pytest.raises(StoreError, match=r"damaged at scores\.miou"):
         store.record(KEY)
 
 

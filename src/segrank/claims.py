@@ -44,9 +44,7 @@ class Claim:
         self._thread = threading.Thread(target=self._beat, name="segrank heartbeat", daemon=True)
 
     @classmethod
-    def take(
-        cls, run: Path, token: str, *, notify: Callable[[str], None], silence_s: float = SILENCE_S
-    ) -> Claim:
+    def take(cls, run: Path, token: str, *, notify: Callable[[str], None], silence_s: float = SILENCE_S) -> Claim:
         """Claim the run folder `run`; a dead owner's claim is taken over.
 
         Raises:

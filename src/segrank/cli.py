@@ -39,14 +39,10 @@ DEFAULT_STORE = Path("segrank-store")
 
 @app.command()
 def run(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="[SPEC.yaml]", help="A spec: `field: value` lines.")
-    ] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="[SPEC.yaml]", help="A spec: `field: value` lines.")] = None,
     encoder: Annotated[
         str,
-        typer.Option(
-            help="`timm:NAME?k=v`, `small:NAME`, `file:model.py:build`, `python:package.module:build`."
-        ),
+        typer.Option(help="`timm:NAME?k=v`, `small:NAME`, `file:model.py:build`, `python:package.module:build`."),
     ] = "",
     weights: Annotated[str, typer.Option(help="`pretrained` (default), `random`, or a file.")] = "",
     dataset: Annotated[str, typer.Option(help="A dataset's YAML file, or `scenes`.")] = "",
@@ -57,22 +53,16 @@ def run(
     device: DeviceOption = "auto",
     devices: Annotated[int, typer.Option(min=1, help="How many; several run DDP.")] = 1,
     workers: Annotated[int | None, typer.Option(min=0, max=256, help="Processes that prepare data.")] = None,
-    micro_batch: Annotated[
-        int | None, typer.Option(min=1, help="Images per forward pass on a device.")
-    ] = None,
-    checkpoint_every: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="Work that a kill may cost.")
-    ] = 300,
-    keep_weights: Annotated[
-        bool, typer.Option(help="Keep the trained weights, to evaluate and predict with.")
-    ] = True,
+    micro_batch: Annotated[int | None, typer.Option(min=1, help="Images per forward pass on a device.")] = None,
+    checkpoint_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Work that a kill may cost.")] = 300,
+    keep_weights: Annotated[bool, typer.Option(help="Keep the trained weights, to evaluate and predict with.")] = True,
 ) -> None:
     """Fine-tune one encoder on one dataset and score it.
 
     The same command goes on with a run that was stopped, and finds one that is done.
 
-    Example: `segrank run --encoder timm:vit_small_patch14_dinov2 --weights vit.safetensors --dataset camvid.yaml
-    --set steps=2000 --set crop=352`
+    Example:
+    `segrank run --encoder timm:vit_base_patch16_224.mae --dataset camvid.yaml --set steps=2000 --set crop=352`
 
     Fields for `--set`, with their defaults, are listed by `segrank fields`.
     """
@@ -168,9 +158,7 @@ def predict(
 
 @app.command()
 def show(
-    key: Annotated[
-        str, typer.Argument(metavar="[RUN]", help="The beginning of a run's key; without, all runs.")
-    ] = "",
+    key: Annotated[str, typer.Argument(metavar="[RUN]", help="The beginning of a run's key; without, all runs.")] = "",
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Show one run, or list all runs of a store."""
@@ -204,12 +192,8 @@ def demo(store: StoreOption = Path("demo-store"), device: DeviceOption = "auto")
 @data_app.command()
 def check(
     dataset: Annotated[str, typer.Argument(help="A dataset's YAML file, or `scenes`.")],
-    images: Annotated[
-        int | None, typer.Option(min=1, help="Look at so many images of each split only.")
-    ] = None,
-    sheet: Annotated[
-        Path | None, typer.Option(help="Write a contact sheet of images with their masks.")
-    ] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Look at so many images of each split only.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet of images with their masks.")] = None,
 ) -> None:
     """Say what a dataset holds and what is wrong with it: counts, classes, sizes, ids, doubles.
 

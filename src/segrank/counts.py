@@ -114,9 +114,7 @@ def counts_table(images: Iterable[str], confusions: Iterable[NDArray[np.int64]])
     return pl.concat(tables, rechunk=True)
 
 
-def confusion_from_table(
-    table: pl.DataFrame, classes: int, images: Collection[str] | None = None
-) -> NDArray[np.int64]:
+def confusion_from_table(table: pl.DataFrame, classes: int, images: Collection[str] | None = None) -> NDArray[np.int64]:
     """The summed confusion (classes, classes) of a table of counts.
 
     Args:

@@ -33,9 +33,7 @@ def parse_yaml(text: str, source: str = "the text") -> Any:
         for event in yaml.parse(text):
             depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
             if depth > MAX_YAML_DEPTH:
-                raise SpecError(
-                    f"{source} is not the YAML that segrank reads: nested over {MAX_YAML_DEPTH} deep"
-                )
+                raise SpecError(f"{source} is not the YAML that segrank reads: nested over {MAX_YAML_DEPTH} deep")
             if isinstance(event, AliasEvent):
                 raise SpecError(f"{source} uses a YAML alias (*name)", fix="write the value out")
         return yaml.load(text)
@@ -49,14 +47,10 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     try:
         if path.stat().st_size > MAX_YAML_BYTES:
-            raise SpecError(
-                f"{path} is over {MAX_YAML_BYTES} bytes", wanted="a YAML file written by a person"
-            )
+            raise SpecError(f"{path} is over {MAX_YAML_BYTES} bytes", wanted="a YAML file written by a person")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise SpecError(
-            f"there is no file {path}", fix="check the path; it is relative to where you are"
-        ) from None
+        raise SpecError(f"there is no file {path}", fix="check the path; it is relative to where you are") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} cannot be read as text: {error}") from error
     content = parse_yaml(text, str(path))

@@ -24,7 +24,6 @@ from segrank.spec import Precision
 from segrank.store import WEIGHTS, Store
 from segrank.train.segmenter import Segmenter
 
-
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
@@ -77,7 +76,7 @@ def evaluate_run(
         precision=precision,
         step=record.step,
         final=True,
-        reporter=reporter or Silent(),
+        on_image=(reporter or Silent()).advance,
     )
     return store.add_evaluation(evaluation, counts)
 
@@ -135,9 +134,7 @@ def _image_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Path]:
         if path.is_dir():
             inside = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
             if not inside:
-                raise DataError(
-                    f"{path} holds no image", wanted=f"files ending in {', '.join(IMAGE_SUFFIXES)}"
-                )
+                raise DataError(f"{path} holds no image", wanted=f"files ending in {', '.join(IMAGE_SUFFIXES)}")
             yield from inside
         else:
             yield path

@@ -195,9 +195,7 @@ def spec_error(error: ValidationError, what: str, known: tuple[str, ...]) -> Spe
     for item in error.errors(include_url=False, include_context=False, include_input=False):
         field = ".".join(str(part) for part in item["loc"]) or "value"
         if item["type"] == "extra_forbidden":
-            lines.append(
-                f'unknown key "{field[:80]}"; {nearest(field, known) or "known: " + ", ".join(known)}'
-            )
+            lines.append(f'unknown key "{field[:80]}"; {nearest(field, known) or "known: " + ", ".join(known)}')
         else:
             lines.append(f"{field[:80]}: {item['msg']}")
     return SpecError(f"{what} is not valid: " + "\n  ".join(lines[:8]))
@@ -209,9 +207,7 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
-            raise SpecError(
-                f'"{assignment[:120]}" is no override', wanted="key=value", fix="--set steps=2000"
-            )
+            raise SpecError(f'"{assignment[:120]}" is no override', wanted="key=value", fix="--set steps=2000")
         values[key.strip()] = parse_yaml(value, f"the value of {key}")
     return values
 

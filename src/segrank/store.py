@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import polars as pl
@@ -45,11 +45,7 @@ class Store:
     def keys(self) -> list[str]:
         """Of all runs that were ever begun here, sorted."""
         runs = self.folder / "runs"
-        return (
-            sorted(entry.name for entry in runs.iterdir() if _KEY.fullmatch(entry.name))
-            if runs.is_dir()
-            else []
-        )
+        return sorted(entry.name for entry in runs.iterdir() if _KEY.fullmatch(entry.name)) if runs.is_dir() else []
 
     def find(self, beginning: str) -> str:
         """The one key that begins so.
@@ -109,13 +105,9 @@ class Store:
         for path in (folder / name, folder / "attempts" / record.attempt / name):
             if path.is_file():
                 if digest(path) != record.files.get(name):
-                    raise StoreError(
-                        f"{path} is not as it was published: its sha256 differs", fix="restore it"
-                    )
+                    raise StoreError(f"{path} is not as it was published: its sha256 differs", fix="restore it")
                 return path
-        raise StoreError(
-            f"run {record.key} kept no {name}", fix="run it again into a new store, keeping its weights"
-        )
+        raise StoreError(f"run {record.key} kept no {name}", fix="run it again into a new store, keeping its weights")
 
     def counts(self, evaluation: Evaluation) -> pl.DataFrame:
         """The per-image counts behind an evaluation's scores."""
@@ -173,9 +165,7 @@ class Store:
     def _published(self, key: str) -> Record:
         record = self.record(key)
         if record is None or record.status != "ok":
-            raise StoreError(
-                f"run {key} in {self.folder} is not finished", fix="finish it with the same command"
-            )
+            raise StoreError(f"run {key} in {self.folder} is not finished", fix="finish it with the same command")
         return record
 
     def _evaluation_folders(self, key: str, attempt: str) -> list[Path]:
@@ -183,12 +173,17 @@ class Store:
         return [folder / "evaluations", *folder.glob(f"attempts/{attempt}/evaluations")]
 
     def _evaluations(self, key: str, attempt: str) -> tuple[Evaluation, ...]:
-        found: dict[str, Evaluation] = {}
-        for folder in self._evaluation_folders(key, attempt):
-            for path in sorted(folder.glob("*/scores.json")):
-                evaluation = load(Evaluation, path.read_text(encoding="utf-8", errors="replace"), str(path))
-                found.setdefault(evaluation.key, evaluation)
-        return tuple(sorted(found.values(), key=lambda e: (e.step, e.final, e.dataset, e.split, e.key)))
+        return read_evaluations(self._evaluation_folders(key, attempt))
+
+
+def read_evaluations(folders: Iterable[Path]) -> tuple[Evaluation, ...]:
+    """All that lie in the folders, by step; of equal ones the first."""
+    found: dict[str, Evaluation] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*/scores.json")):
+            evaluation = load(Evaluation, path.read_text(encoding="utf-8", errors="replace"), str(path))
+            found.setdefault(evaluation.key, evaluation)
+    return tuple(sorted(found.values(), key=lambda e: (e.step, e.final, e.dataset, e.split, e.key)))
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, counts: pl.DataFrame) -> Evaluation:
@@ -231,12 +226,15 @@ class Attempt:
     def add_evaluation(self, evaluation: Evaluation, counts: pl.DataFrame) -> None:
         write_evaluation(self.folder / "evaluations", evaluation, counts)
 
-    def inherit(self, other: Path, *, log_lines: int, step: int) -> None:
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        return read_evaluations([self.folder / "evaluations"])
+
+    def inherit(self, other: Path, *, step: int) -> None:
         """Take over an earlier attempt's step log and evaluations, up to its checkpoint at `step`."""
         lines = (other / LOG).read_text(encoding="utf-8").splitlines(keepends=True)
-        if len(lines) < log_lines:
-            raise StoreError(f"{other / LOG} has {len(lines)} lines", wanted=f"at least {log_lines}")
-        write_whole(self.folder / LOG, "".join(lines[:log_lines]))
+        if len(lines) < step:
+            raise StoreError(f"{other / LOG} has {len(lines)} lines", wanted=f"{step}, one for each step")
+        write_whole(self.folder / LOG, "".join(lines[:step]))
         for path in other.glob("evaluations/*/scores.json"):
             evaluation = load(Evaluation, path.read_text(encoding="utf-8"), str(path))
             target = self.folder / "evaluations" / evaluation.key
@@ -247,9 +245,7 @@ class Attempt:
 
     def publish(self, record: Record) -> Record:
         """Make this attempt the run, unless another one was first. Returns the run's record."""
-        files = {
-            name: digest(self.folder / name) for name in (LOG, WEIGHTS) if (self.folder / name).is_file()
-        }
+        files = {name: digest(self.folder / name) for name in (LOG, WEIGHTS) if (self.folder / name).is_file()}
         record = record.model_copy(update={"files": files})
         with contextlib.suppress(FileExistsError):
             write_whole(self.store.run_folder(self.key) / "record.json", record.to_json(), exclusive=True)

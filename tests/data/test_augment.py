@@ -79,9 +79,7 @@ def test_ten_thousand_draws_have_the_stated_distributions() -> None:
     assert uniform([d.size[1] / FINE[1] for d in draws], 0.5, 2.0)
     assert all(abs(d.size[0] - d.size[1] / 2) <= 1 for d in draws)  # the aspect stays
 
-    facts = np.array(
-        [[d.brightness is None, d.contrast is None, d.saturation is None, d.hue is None] for d in draws]
-    )
+    facts = np.array([[d.brightness is None, d.contrast is None, d.saturation is None, d.hue is None] for d in draws])
     facts = np.column_stack([facts, [[d.contrast_first, d.flip, d.size[1]] for d in draws]]).astype(float)
     correlations = np.corrcoef(facts.T)[~np.eye(facts.shape[1], dtype=bool)]
     assert np.abs(correlations).max() < 0.04  # four standard errors of 10,000 draws

@@ -33,9 +33,7 @@ def tiny(tmp_path: Path) -> Path:
 
 def test_a_sound_dataset(tiny: Path, tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
-    report = check_dataset(
-        str(tiny), on_image=lambda *step: seen.append(step), contact_sheet=tmp_path / "sheet.png"
-    )
+    report = check_dataset(str(tiny), on_image=lambda *step: seen.append(step), contact_sheet=tmp_path / "sheet.png")
     assert report.ok
     assert report.problems == ()
     assert seen == [("train", 1, 2), ("train", 2, 2), ("val", 1, 1)]
@@ -144,7 +142,5 @@ def test_camvid_counts_agree_with_those_published_beside_it(shared: Path) -> Non
     for counts in json.loads((folder / "dataset.json").read_text())["pixel_counts"].values():
         published.update(counts)
     found = np.sum([split.class_pixels for split in report.splits], axis=0)
-    assert dict(zip(report.classes, found.tolist(), strict=True)) == {
-        name: published[name] for name in report.classes
-    }
+    assert dict(zip(report.classes, found.tolist(), strict=True)) == {name: published[name] for name in report.classes}
     assert sum(split.ignored_pixels for split in report.splits) == published["void"]

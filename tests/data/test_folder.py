@@ -81,9 +81,7 @@ def test_colours(tiny: Path, tmp_path: Path) -> None:
 
 def test_unknown_ids_are_named(tiny: Path, put_pair: PutPair) -> None:
     put_pair("train/b", [[0, 3], [9, 1]])
-    with pytest.raises(
-        DataError, match=r"(?s)masks/train/b\.png has the unknown ids 3, 9.*one of: 0, 1, 2, 255"
-    ):
+    with pytest.raises(DataError, match=r"(?s)masks/train/b\.png has the unknown ids 3, 9.*one of: 0, 1, 2, 255"):
         define(tiny).split("train")[1]
     put_pair("train/b", [[0, 40_000]])
     with pytest.raises(DataError, match="unknown id 40000"):
@@ -158,9 +156,7 @@ def test_image_without_mask_and_mask_without_image(tiny: Path, tmp_path: Path) -
 def test_empty_and_unknown_splits(tiny: Path, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "images/val")
     shutil.rmtree(tmp_path / "masks/val")
-    with pytest.raises(
-        DataError, match=r'split "val" of tiny is empty: nothing in .* matches "images/val/\*\.jpg"'
-    ):
+    with pytest.raises(DataError, match=r'split "val" of tiny is empty: nothing in .* matches "images/val/\*\.jpg"'):
         define(tiny).split("val")
     with pytest.raises(DataError, match=r'(?s)tiny has no split "vall".*train, val.*did you mean "val"'):
         define(tiny).split("vall")
@@ -240,8 +236,7 @@ def test_digest_follows_meaning_and_files(tiny: Path, put_pair: PutPair, tmp_pat
     shutil.copytree(tmp_path / "masks", copy / "masks")
     assert define(tiny, "name: tiny", "name: other\nroot: elsewhere").split("train").digest() == before
     assert (
-        define(tiny, "ignore: 255", "ignore: [255]\nids: {0: sky, 1: road, 2: car}").split("train").digest()
-        == before
+        define(tiny, "ignore: 255", "ignore: [255]\nids: {0: sky, 1: road, 2: car}").split("train").digest() == before
     )
     changed = [
         define(tiny, "[sky, road, car]", "[sky, car, road]"),

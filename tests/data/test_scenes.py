@@ -70,18 +70,12 @@ def test_digest_follows_the_content() -> None:
     }
     # dusk's val is day's shift and the other way round: 15 splits, 13 contents
     assert len(digests) == 13
-    assert (
-        open_dataset("scenes?train=9").split("val").digest() == open_dataset("scenes").split("val").digest()
-    )
+    assert open_dataset("scenes?train=9").split("val").digest() == open_dataset("scenes").split("val").digest()
 
 
 def test_names_and_length() -> None:
     split = open_dataset("scenes?train=3").split("train")
-    assert (
-        list(split.names)
-        == ["train-000000", "train-000001", "train-000002"]
-        == [split[i].name for i in range(3)]
-    )
+    assert list(split.names) == ["train-000000", "train-000001", "train-000002"] == [split[i].name for i in range(3)]
 
 
 @pytest.mark.parametrize(

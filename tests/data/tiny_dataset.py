@@ -17,9 +17,7 @@ splits:
 """
 
 
-def save_pair(
-    root: Path, name: str, mask: object = ((0, 1), (2, 255)), size: tuple[int, int] | None = None
-) -> None:
+def save_pair(root: Path, name: str, mask: object = ((0, 1), (2, 255)), size: tuple[int, int] | None = None) -> None:
     """`save_pair(root, "train/a", [[0, 1], [2, 255]])`: a mask, and an image in a colour of its own."""
     ids = np.array(mask)
     ids = ids.astype(np.uint8 if ids.max() < 256 else np.uint16)

@@ -131,9 +131,7 @@ def test_beit3_takes_its_norm_from_layer_norm_or_fc_norm_and_needs_one(tmp_path:
             for key, value in token.state_dict().items()
         }
         safetensors.torch.save_file(state, tmp_path / "w.safetensors")
-        encoder, _ = build_encoder(
-            query(name), crop=(224, 224), patch_size=16, weights=str(tmp_path / "w.safetensors")
-        )
+        encoder, _ = build_encoder(query(name), crop=(224, 224), patch_size=16, weights=str(tmp_path / "w.safetensors"))
         with torch.no_grad():
             torch.testing.assert_close(encoder.eval()(pixels), wanted)
     state = {key: value for key, value in token.state_dict().items() if not key.startswith("norm.")}
@@ -173,9 +171,7 @@ def test_images_are_normalised_inside() -> None:
     seen: list[Tensor] = []
     name = query("vit_base_patch16_siglip_512.webli")
     for normalisation in ("own", "imagenet"):
-        encoder, _ = build_encoder(
-            name, crop=(16, 16), patch_size=16, weights="random", normalisation=normalisation
-        )
+        encoder, _ = build_encoder(name, crop=(16, 16), patch_size=16, weights="random", normalisation=normalisation)
         encoder.backbone.patch_embed.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))  # type: ignore[union-attr]
         encoder(torch.full((1, 3, 16, 16), 255, dtype=torch.uint8))
         assert not {"mean", "std"} & set(encoder.state_dict())
@@ -200,8 +196,7 @@ def test_the_seed_decides_and_the_global_state_is_left_alone() -> None:
     again, _ = build_encoder("small:plain", crop=(32, 32), patch_size=8, weights="random", seed=1)
     other, _ = build_encoder("small:plain", crop=(32, 32), patch_size=8, weights="random", seed=2)
     weights = [
-        dict(encoder.named_parameters())["backbone.patch_embed.proj.weight"]
-        for encoder in (first, again, other)
+        dict(encoder.named_parameters())["backbone.patch_embed.proj.weight"] for encoder in (first, again, other)
     ]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
@@ -262,23 +257,17 @@ def test_missing_pretrained_weights_are_an_error_and_never_a_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(
-        hub, "_get", lambda *a, local, **k: _no_entry() if local else pytest.fail("asked the hub")
-    )
+    monkeypatch.setattr(hub, "_get", lambda *a, local, **k: _no_entry() if local else pytest.fail("asked the hub"))
     monkeypatch.setattr(hub, "REACH_S", 0.3)
     name = query("vit_base_patch16_224.mae")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(
-        WeightsError, match=r"timm/vit_base_patch16_224\.mae.*not in the cache.*HF_HUB_OFFLINE"
-    ):
+    with pytest.raises(WeightsError, match=r"timm/vit_base_patch16_224\.mae.*not in the cache.*HF_HUB_OFFLINE"):
         build_encoder(name, crop=(32, 32), patch_size=16)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     with socket.socket() as silent:  # accepts and never answers
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        monkeypatch.setattr(
-            huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}"
-        )
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         start = time.monotonic()
         with pytest.raises(WeightsError, match=r"cannot be reached(.|\n)*weights=random"):

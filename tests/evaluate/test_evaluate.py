@@ -69,11 +69,7 @@ def test_counts_come_by_image_in_order() -> None:
         on_prediction=lambda sample, prediction: predicted.append(sample.name),
     )
     assert seen == [(1, 3), (2, 3), (3, 3)]
-    assert (
-        predicted
-        == table["image"].unique(maintain_order=True).to_list()
-        == [f"sample {i}" for i in (4, 0, 5)]
-    )
+    assert predicted == table["image"].unique(maintain_order=True).to_list() == [f"sample {i}" for i in (4, 0, 5)]
     for index in (4, 0, 5):
         counts = confusion_from_table(table, CLASSES, [samples.names[index]])
         labels = samples[index].labels
@@ -145,9 +141,7 @@ def test_reading_ahead_is_bounded_and_stops_at_once(threads: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(
-            Brightest(), samples, range(100), (32, 32), CLASSES, device=CPU, on_image=stop, threads=threads
-        )
+        evaluate(Brightest(), samples, range(100), (32, 32), CLASSES, device=CPU, on_image=stop, threads=threads)
     assert len(samples.read) <= threads + 2
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("segrank-read")]
 

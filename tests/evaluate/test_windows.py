@@ -24,9 +24,7 @@ crops = st.tuples(st.integers(1, 600), st.integers(1, 600))
         ((256, 512), (256, 512), [(0, 0)]),
     ],
 )
-def test_windows_of_the_protocol(
-    size: tuple[int, int], crop: tuple[int, int], wanted: list[tuple[int, int]]
-) -> None:
+def test_windows_of_the_protocol(size: tuple[int, int], crop: tuple[int, int], wanted: list[tuple[int, int]]) -> None:
     assert windows(size, crop) == wanted
 
 

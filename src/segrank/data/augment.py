@@ -162,9 +162,7 @@ def _colour(image: Tensor, drawn: Draw) -> Tensor:
     return image
 
 
-def _labelled_crop(
-    labels: Tensor, offsets: NDArray[np.int64], crop: tuple[int, int]
-) -> tuple[int, int] | None:
+def _labelled_crop(labels: Tensor, offsets: NDArray[np.int64], crop: tuple[int, int]) -> tuple[int, int] | None:
     labelled = labels.numpy() != IGNORE
     if not labelled.any():
         return None

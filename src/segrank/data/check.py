@@ -77,9 +77,7 @@ def check_dataset(
         )
     if contact_sheet is not None:
         write_contact_sheet(contact_sheet, dataset.classes, pictures)
-    shared = tuple(
-        tuple(group) for group in places.values() if len({place.split("/")[0] for place in group}) > 1
-    )
+    shared = tuple(tuple(group) for group in places.values() if len({place.split("/")[0] for place in group}) > 1)
     problems = [line for report in reports for line in problems_of(report)]
     if shared:
         count = some(shared, "image is", "images are")

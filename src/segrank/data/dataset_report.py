@@ -79,9 +79,7 @@ def problems_of(report: SplitReport) -> list[str]:
     if report.missing:
         lines.append(f"{where}: {some(report.missing, 'file is', 'files are')} missing: {report.missing[0]}")
     if report.unreadable:
-        lines.append(
-            f"{where}: {some(report.unreadable, 'pair', 'pairs')} cannot be read: {report.unreadable[0]}"
-        )
+        lines.append(f"{where}: {some(report.unreadable, 'pair', 'pairs')} cannot be read: {report.unreadable[0]}")
     if report.size_mismatches:
         lines.append(
             f"{where}: {some(report.size_mismatches, 'mask', 'masks')} of another size than the image: "

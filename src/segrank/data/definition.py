@@ -24,11 +24,7 @@ def _colour(value: object) -> object:
     """[128, 64, 128] or "#804080" -> 0x804080."""
     if isinstance(value, str) and (match := re.fullmatch(r"#?([0-9A-Fa-f]{6})", value.strip())):
         return int(match[1], 16)
-    if (
-        isinstance(value, list)
-        and len(value) == 3
-        and all(type(part) is int and 0 <= part <= 255 for part in value)
-    ):
+    if isinstance(value, list) and len(value) == 3 and all(type(part) is int and 0 <= part <= 255 for part in value):
         return value[0] << 16 | value[1] << 8 | value[2]
     raise ValueError('a colour is [red, green, blue], each 0 to 255, or "#rrggbb" (with the quotes)')
 
@@ -84,9 +80,7 @@ class Definition(BaseModel):
     """Colours of pixels that take no part."""
     resize_labels: bool = Field(default=False, strict=True)
     """Whether a mask of another size than its image is resized to it (nearest). Otherwise it is an error."""
-    splits: dict[Annotated[str, Field(min_length=1, max_length=128)], SplitFiles] = Field(
-        min_length=1, max_length=64
-    )
+    splits: dict[Annotated[str, Field(min_length=1, max_length=128)], SplitFiles] = Field(min_length=1, max_length=64)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -102,15 +96,11 @@ class Definition(BaseModel):
                 raise ValueError(f'classes: "{name}" stands twice')
             seen[plain] = name
         if (self.colours or self.ignore_colours) and (self.ids or self.ignore):
-            raise ValueError(
-                "masks hold either ids (`ids`, `ignore`) or colours (`colours`, `ignore_colours`)"
-            )
+            raise ValueError("masks hold either ids (`ids`, `ignore`) or colours (`colours`, `ignore_colours`)")
         if self.ignore_colours and not self.colours:
             raise ValueError("`ignore_colours` needs `colours`")
         if self.colours and len(self.colours) != len(self.classes):
-            raise ValueError(
-                f"{len(self.colours)} colours for {len(self.classes)} classes; one each is needed"
-            )
+            raise ValueError(f"{len(self.colours)} colours for {len(self.classes)} classes; one each is needed")
         self.mapping()
         return self
 
@@ -132,9 +122,7 @@ class Definition(BaseModel):
         mapping = LabelMapping(tuple(pairs), by_colour=bool(self.colours))
         for (value, first), (other, second) in itertools.pairwise(pairs):
             if value == other:
-                both = " and ".join(
-                    "ignored" if i == IGNORE else f'"{self.classes[i]}"' for i in (first, second)
-                )
+                both = " and ".join("ignored" if i == IGNORE else f'"{self.classes[i]}"' for i in (first, second))
                 fix = "" if self.colours or self.ids else "; list the ids of all classes under `ids`"
                 raise ValueError(f"the value {mapping.describe(value)} would be {both}{fix}")
         return mapping

@@ -92,8 +92,7 @@ class FolderSplit:
             "values": self.mapping.pairs,
             "resize_labels": self.resize_labels,
             "files": [
-                [pair.name, _bytes(self.root / pair.image), _bytes(self.root / pair.mask)]
-                for pair in self.pairs
+                [pair.name, _bytes(self.root / pair.image), _bytes(self.root / pair.mask)] for pair in self.pairs
             ],
         }
         return f"sha256:{digest(canonical_json(content))}"
@@ -181,9 +180,7 @@ class FolderDataset:
     def split_of(self, listing: Listing) -> FolderSplit:
         """The complete pairs of a listing as a split."""
         definition = self.definition
-        return FolderSplit(
-            self.root, definition.classes, definition.mapping(), definition.resize_labels, listing.pairs
-        )
+        return FolderSplit(self.root, definition.classes, definition.mapping(), definition.resize_labels, listing.pairs)
 
 
 def _size(array: NDArray[np.uint8] | RawIds) -> str:

@@ -47,9 +47,7 @@ def read_bytes(path: Path) -> bytes:
             kind = "folder" if stat.S_ISDIR(status.st_mode) else "device or pipe"
             raise DataError(f"{_shown(path)} is a {kind}", wanted="a file")
         if status.st_size > MAX_FILE_BYTES:
-            raise DataError(
-                f"{_shown(path)} has {status.st_size} bytes", wanted=f"at most {MAX_FILE_BYTES} bytes"
-            )
+            raise DataError(f"{_shown(path)} has {status.st_size} bytes", wanted=f"at most {MAX_FILE_BYTES} bytes")
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{_shown(path)} cannot be read: {error.strerror or error}") from error

@@ -162,9 +162,7 @@ class _Fence:
 def _check_inside(pattern: str) -> None:
     parts = PurePosixPath(pattern).parts
     if ".." in parts or pattern.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", pattern):
-        raise DataError(
-            f'the path "{pattern[:200]}" leaves the root', wanted="a path inside the root, without .."
-        )
+        raise DataError(f'the path "{pattern[:200]}" leaves the root', wanted="a path inside the root, without ..")
 
 
 def _check_name(name: str, where: str) -> None:

@@ -40,7 +40,5 @@ def overlay(
     table[:classes] = class_colours(classes)
     known = (labels < classes) | (labels == IGNORE)
     assert known.all(), f"labels are 0..{classes - 1} or {IGNORE}"
-    blended: NDArray[np.uint8] = np.rint(
-        image * np.float32(1 - opacity) + table[labels] * np.float32(opacity)
-    )
+    blended: NDArray[np.uint8] = np.rint(image * np.float32(1 - opacity) + table[labels] * np.float32(opacity))
     return blended.astype(np.uint8)

@@ -179,9 +179,7 @@ def _shadow(image: Field, y: float, x: float, wide: float) -> None:
     rows = slice(max(0, int(y - deep)), max(0, min(height, int(y + deep) + 1)))
     columns = slice(max(0, int(x - wide * 0.6)), max(0, min(width, int(x + wide * 0.6) + 1)))
     v = (np.arange(rows.start, max(rows.start, rows.stop), dtype=np.float32)[:, None] - y) / deep
-    u = (np.arange(columns.start, max(columns.start, columns.stop), dtype=np.float32)[None, :] - x) / (
-        wide * 0.6
-    )
+    u = (np.arange(columns.start, max(columns.start, columns.stop), dtype=np.float32)[None, :] - x) / (wide * 0.6)
     image[rows, columns] *= (1 - 0.45 * np.clip(1 - u * u - v * v, 0, 1))[..., None]
 
 

@@ -118,9 +118,7 @@ def rock(u: Field, v: Field, r: Field) -> tuple[Mask, Field]:
     angle = np.arctan2(v - 0.7, u * 0.75)
     edge = 0.8 + 0.12 * np.sin(angle * 3 + 6.3 * r[0]) + 0.07 * np.sin(angle * 7 + 6.3 * r[1])
     facets = np.floor((angle * 1.3 + r[2] * 5 + v * 2) % 2 * 2) / 4
-    return np.square(u) + np.square((v - 1) / 0.95) < np.square(edge), facets + (
-        np.sin(u * 31) * np.sin(v * 43)
-    ) * 0.2
+    return np.square(u) + np.square((v - 1) / 0.95) < np.square(edge), facets + (np.sin(u * 31) * np.sin(v * 43)) * 0.2
 
 
 def tent(u: Field, v: Field, r: Field) -> tuple[Mask, Field]:

@@ -72,9 +72,7 @@ class SceneSplit:
         layout_of = 0 if self.split_name == "train" else 1
         seeds = [self.options.seed, layout_of, index]
         layout = np.random.Generator(np.random.Philox(np.random.SeedSequence(seeds)))
-        style = np.random.Generator(
-            np.random.Philox(np.random.SeedSequence([*seeds, 1 + list(LOOKS).index(look)]))
-        )
+        style = np.random.Generator(np.random.Philox(np.random.SeedSequence([*seeds, 1 + list(LOOKS).index(look)])))
         image, labels = draw(*self.options.size, layout, style, LOOKS[look])
         return Sample(
             image,

@@ -85,9 +85,7 @@ def build_encoder(
     if normalisation == "imagenet":
         statistics = IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
     mean, std = statistics
-    encoder = Encoder(
-        model, dim=dim, crop=crop, patch_size=patch_size, mean=mean, std=std, name=reference[:120]
-    )
+    encoder = Encoder(model, dim=dim, crop=crop, patch_size=patch_size, mean=mean, std=std, name=reference[:120])
     return encoder.train(), report
 
 

@@ -29,9 +29,7 @@ from segrank.files import digest
 from segrank.spec import parse_reference
 
 
-def build_custom(
-    reference: str, *, crop: tuple[int, int], patch_size: int, seed: int
-) -> tuple[nn.Module, int]:
+def build_custom(reference: str, *, crop: tuple[int, int], patch_size: int, seed: int) -> tuple[nn.Module, int]:
     """The user's module and its dim, told by running zeros through it.
 
     The source's code runs with the user's rights: it is the user's. Random numbers that it draws from
@@ -51,19 +49,13 @@ def build_custom(
             raise _failed(f"{place} cannot be imported", error) from error
         build = getattr(module, function, None)
         if not callable(build):
-            raise EncoderError(
-                f"{place} has no function {function}", wanted=f"def {function}(crop, patch_size)"
-            )
+            raise EncoderError(f"{place} has no function {function}", wanted=f"def {function}(crop, patch_size)")
         try:
             model = build(crop=crop, patch_size=patch_size, **options)
         except Exception as error:
-            raise _failed(
-                f"{function}(crop={crop}, patch_size={patch_size}) of {place} failed", error
-            ) from error
+            raise _failed(f"{function}(crop={crop}, patch_size={patch_size}) of {place} failed", error) from error
         if not isinstance(model, nn.Module):
-            raise EncoderError(
-                f"{function} of {place} returns a {type(model).__name__}", wanted="an nn.Module"
-            )
+            raise EncoderError(f"{function} of {place} returns a {type(model).__name__}", wanted="an nn.Module")
         return model, _dim(model, f"{place}:{function}", crop, patch_size)
 
 

@@ -96,8 +96,7 @@ def to_map(features: Tensor, backbone: nn.Module, grid: tuple[int, int], name: s
     if not isinstance(features, Tensor) or features.ndim != 3 or features.shape[1] != prefix + rows * columns:
         raise EncoderError(
             f"{name} gives features of shape {shape}",
-            wanted=f"one per patch: tokens (b, {prefix} + {rows}x{columns}, dim)"
-            f" or a map (b, dim, {rows}, {columns})",
+            wanted=f"one per patch: tokens (b, {prefix} + {rows}x{columns}, dim) or a map (b, dim, {rows}, {columns})",
             fix="choose a plain vision transformer, which keeps one token per patch from end to end",
         )
     tokens = features[:, prefix:]  # b (h w) dim, rows first

@@ -33,8 +33,7 @@ def pretrained_file(config: PretrainedCfg, name: str) -> Path:
     """
     if not config.hf_hub_id:
         raise WeightsError(
-            f"timm has no weights on the Hugging Face hub for {name}"
-            + (f", only {config.url}" if config.url else ""),
+            f"timm has no weights on the Hugging Face hub for {name}" + (f", only {config.url}" if config.url else ""),
             fix="use --weights FILE with a file of your own, weights=random, or another tag",
         )
     repository, _, revision = config.hf_hub_id.partition("@")

@@ -84,8 +84,7 @@ def load_weights(
     if problems:
         fitting = len(own) - len(missing) - len({*shapes, *types})
         raise WeightsError(
-            f"{file} is not weights of {model_name}: {fitting} of {len(own)} names fit; "
-            + "; ".join(problems),
+            f"{file} is not weights of {model_name}: {fitting} of {len(own)} names fit; " + "; ".join(problems),
             wanted="every parameter of the encoder, and no encoder part beside them",
             fix="check that the encoder, its options and the file belong together",
         )

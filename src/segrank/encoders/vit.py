@@ -93,9 +93,7 @@ def probe_vit(name: str, options: dict[str, Any], *, crop: tuple[int, int], patc
     return to_map(features, model, (crop[0] // patch_size, crop[1] // patch_size), name).shape[1]
 
 
-def build_vit(
-    name: str, options: dict[str, Any], *, crop: tuple[int, int], patch_size: int, seed: int
-) -> nn.Module:
+def build_vit(name: str, options: dict[str, Any], *, crop: tuple[int, int], patch_size: int, seed: int) -> nn.Module:
     """A timm model with random weights, ready for `forward_features`.
 
     What stands behind the tokens (classifier, pooling, `fc_norm`) is taken out, so that every parameter left
@@ -121,9 +119,7 @@ def _create(name: str, options: dict[str, Any], crop: tuple[int, int], patch_siz
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         unknown = re.search(r"unexpected keyword argument '(\w+)'", reason)
         if unknown and unknown[1] in options:
-            raise EncoderError(
-                f'{name} knows no option "{unknown[1]}"', fix=f"leave {unknown[1]} out"
-            ) from error
+            raise EncoderError(f'{name} knows no option "{unknown[1]}"', fix=f"leave {unknown[1]} out") from error
         if unknown:
             raise EncoderError(
                 f"{name} cannot be built for a crop and a patch size: it takes no {unknown[1]}",

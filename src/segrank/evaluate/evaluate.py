@@ -62,9 +62,7 @@ def evaluate(
         with closing(_read_ahead(split, indices, threads)) as samples:
             for done, (sample, name) in enumerate(zip(samples, names, strict=True), start=1):
                 with _naming(name):
-                    prediction = predict(
-                        segmenter, sample.image, crop, device=device, window_batch=window_batch
-                    )
+                    prediction = predict(segmenter, sample.image, crop, device=device, window_batch=window_batch)
                     counts = confusion(sample.labels, prediction, classes)
                 if on_prediction is not None:
                     on_prediction(sample, prediction)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,6 @@ from segrank.counts import confusion_from_table, scores
 from segrank.data.dataset import Dataset
 from segrank.errors import DataError
 from segrank.evaluate.evaluate import evaluate
-from segrank.progress import Reporter
 from segrank.record import Evaluation
 from segrank.spec import SCHEMA, Precision, key_of
 from segrank.train.segmenter import Segmenter
@@ -65,12 +64,13 @@ def score(
     precision: Precision,
     step: int,
     final: bool,
-    reporter: Reporter,
+    on_image: Callable[[str, int, int], None],
 ) -> tuple[Evaluation, pl.DataFrame]:
     """Evaluate on a split (on part of it unless `final`), each rank its share of the images.
 
     Args:
         classes: the ones that the segmenter was trained for.
+        on_image: called after each image with what is being done, images done, images in all.
 
     Raises:
         DataError: the dataset has other classes.
@@ -86,10 +86,6 @@ def score(
     indices = list(range(len(split))) if some is None else some
     work = f"evaluate on {split_name}" + ("" if final else f" at step {step}")
 
-    def on_image(done: int, total: int) -> None:
-        if fabric.is_global_zero:
-            reporter.advance(work, done, total)
-
     dtype = _DTYPES.get(precision)
     with torch.autocast(fabric.device.type, dtype=dtype, enabled=dtype is not None):
         counts = evaluate(
@@ -99,7 +95,7 @@ def score(
             crop,
             len(classes),
             device=fabric.device,
-            on_image=on_image,
+            on_image=lambda done, total: on_image(work, done, total),
             threads=READ_AHEAD,
         )
     if fabric.world_size > 1:

@@ -26,7 +26,6 @@ class Progress:
     step: int = 0
     train_s: float = 0.0
     data_wait_s: float = 0.0
-    evaluation_s: float = 0.0
 
 
 def train(
@@ -61,6 +60,8 @@ def train(
         TrainingError: the loss is not finite, or one image does not fit into memory.
     """
     model.train()
+    if progress.step in evaluate_at:  # a run that was stopped between its checkpoint there and the evaluation
+        on_evaluate(progress.step)
     saved_at = waited_from = time.monotonic()
     for images, labels in batches:
         started = time.monotonic()
@@ -81,14 +82,16 @@ def train(
         progress.train_s += time.monotonic() - started
         on_step(progress.step, loss, optimizer.param_groups[-1]["lr"])
 
-        if progress.step in evaluate_at:
-            on_evaluate(progress.step)
+        evaluating = progress.step in evaluate_at
         stopping = fabric.strategy.reduce_boolean_decision(stop(), all=False)
-        if stopping or progress.step == steps or time.monotonic() - saved_at >= checkpoint_every_s:
+        overdue = time.monotonic() - saved_at >= checkpoint_every_s
+        if stopping or evaluating or overdue or progress.step == steps:
             on_checkpoint()
             saved_at = time.monotonic()
         if stopping:
             break
+        if evaluating:
+            on_evaluate(progress.step)
         waited_from = time.monotonic()
     return progress.step == steps
 

@@ -14,18 +14,14 @@ def adamw(segmenter: Segmenter, *, lr: float, encoder_lr_multiplier: float, weig
     Weight decay is on all of them, norms, biases and positions included (arXiv 2404.12172's set-up).
     """
     encoder = [p for p in segmenter.encoder.parameters() if p.requires_grad]
-    others = [
-        p for name, p in segmenter.named_parameters() if not name.startswith("encoder.") and p.requires_grad
-    ]
+    others = [p for name, p in segmenter.named_parameters() if not name.startswith("encoder.") and p.requires_grad]
     groups = [
         {"params": parameters, "lr": rate, "initial_lr": rate}
         for parameters, rate in ((encoder, lr * encoder_lr_multiplier), (others, lr))
         if parameters
     ]
     trained = {id(p) for p in segmenter.parameters() if p.requires_grad}
-    assert sorted(id(p) for p in (*encoder, *others)) == sorted(trained), (
-        "groups must partition the parameters"
-    )
+    assert sorted(id(p) for p in (*encoder, *others)) == sorted(trained), "groups must partition the parameters"
     return AdamW(groups, weight_decay=weight_decay, fused=True)
 
 

@@ -1,0 +1,91 @@
+"""Two processes do the run of one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from segrank.record import Record
+from segrank.spec import RunSpec
+from segrank.store import WEIGHTS, Store
+
+SPEC = RunSpec(
+    encoder="small:shallow", weights="random", dataset="scenes?size=32&train=12&val=5", crop=(32, 32),
+    patch_size=8, steps=3, batch_size=4, lr=1e-3, encoder_lr_multiplier=1.0,
+)  # fmt: skip
+TIMEOUT_S = 180
+
+
+def command(spec: RunSpec, folder: Path, devices: int, *options: str) -> list[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "spec.yaml"
+    file.write_text(spec.to_yaml())
+    options = ("--device", "cpu", "--devices", str(devices), *options)
+    return [sys.executable, "-m", "segrank", "run", str(file), "--store", str(folder), *options]
+
+
+def execute(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """In a session of its own: at the time limit all of its processes are ended."""
+    process = subprocess.Popen(
+        arguments,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        out, error = process.communicate(timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, error = process.communicate()
+        pytest.fail(f"not done after {TIMEOUT_S} s:\n{out}\n{error}")
+    return subprocess.CompletedProcess(arguments, process.returncode, out, error)
+
+
+def finished(folder: Path) -> Record:
+    [record] = Store(folder).scan(lambda error: pytest.fail(str(error)))
+    assert record.status == "ok"
+    return record
+
+
+def assert_same_run(folder: Path, other: Path) -> None:
+    one, two = finished(folder), finished(other)
+    assert one.key == two.key
+    weights = [load_file(Store(f).file(r, WEIGHTS)) for f, r in ((folder, one), (other, two))]
+    assert weights[0].keys() == weights[1].keys()
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
+    logs = [Store(f).log(one.key) for f in (folder, other)]
+    assert [line["step"] for line in logs[0]] == [line["step"] for line in logs[1]] == [1, 2, 3]
+    assert [line["lr"] for line in logs[0]] == [line["lr"] for line in logs[1]]
+    assert [line["loss"] for line in logs[0]] == pytest.approx([line["loss"] for line in logs[1]], rel=1e-4)
+    assert [e.key for e in one.evaluations] == [e.key for e in two.evaluations]
+    for mine, theirs in zip(one.evaluations, two.evaluations, strict=True):
+        counts = [Store(f).counts(e) for f, e in ((folder, mine), (other, theirs))]
+        assert counts[0].schema == counts[1].schema
+        # every image once, and in the same order
+        names = [table["image"].unique(maintain_order=True).to_list() for table in counts]
+        assert names[0] == names[1]
+        assert len(names[0]) == mine.images == theirs.images
+        assert mine.scores.pixels == theirs.scores.pixels
+        assert mine.scores.scored_classes == theirs.scores.scored_classes
+        assert mine.scores.miou == pytest.approx(theirs.scores.miou, abs=0.01)
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_two_processes_give_the_run_of_one(tmp_path: Path, freeze: bool) -> None:
+    spec = SPEC.replace(freeze=freeze)
+    for devices in (1, 2):
+        done = execute(command(spec, tmp_path / str(devices), devices, "--micro-batch", "1"))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("mIoU") == 1, done.stdout  # one process tells
+    assert_same_run(tmp_path / "1", tmp_path / "2")
+    assert finished(tmp_path / "2").provenance.devices == 2

@@ -1,0 +1,73 @@
+"""FLOPs against a count by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from segrank.assemble import build_segmenter
+from segrank.decoders.linear import LinearDecoder
+from segrank.encoders.encoder import Encoder
+from segrank.spec import RunSpec
+from segrank.train.flops import count_flops
+from segrank.train.segmenter import Segmenter
+
+HEIGHT, WIDTH, PATCH, DIM, DEPTH, CLASSES = 48, 80, 8, 128, 4, 7
+SPEC = RunSpec(
+    encoder="small:plain", weights="random", dataset="scenes", crop=(HEIGHT, WIDTH), patch_size=PATCH
+)  # fmt: skip
+PATCHES = HEIGHT * WIDTH // PATCH**2
+TOKENS = PATCHES + 1  # and the class token
+
+EMBED = 2 * PATCHES * (3 * PATCH**2) * DIM
+LINEAR = 2 * TOKENS * (DIM * 3 * DIM + DIM * DIM + 2 * DIM * 4 * DIM)  # qkv, projection, MLP
+ATTENTION = 2 * 2 * TOKENS * TOKENS * DIM  # scores, and their products with the values
+ENCODER = EMBED + DEPTH * (LINEAR + ATTENTION)
+DECODER = 2 * PATCHES * DIM * CLASSES
+
+
+def test_forward_and_training_flops_equal_the_count_by_hand() -> None:
+    segmenter, _ = build_segmenter(SPEC, CLASSES)
+    forward, training = count_flops(segmenter, SPEC.crop)
+    assert forward == ENCODER + DECODER
+    # backward: the same once for inputs and once for weights; images need no gradient
+    assert training == 3 * (ENCODER + DECODER) - EMBED
+
+
+def test_a_frozen_encoder_has_no_backward() -> None:
+    segmenter, _ = build_segmenter(SPEC.replace(freeze=True), CLASSES)
+    # of the decoder, weights only: features need no gradient
+    assert count_flops(segmenter, SPEC.crop) == (ENCODER + DECODER, ENCODER + 2 * DECODER)
+
+
+def test_counting_leaves_the_network_alone() -> None:
+    segmenter, _ = build_segmenter(SPEC, CLASSES)
+    before = {name: value.clone() for name, value in segmenter.state_dict().items()}
+    random = torch.get_rng_state()
+    count_flops(segmenter.eval(), SPEC.crop)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert not segmenter.training
+    assert all(parameter.grad is None for parameter in segmenter.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in segmenter.state_dict().items())
+
+
+class ByValue(nn.Module):
+    """What it does depends on the values, which the meta device does not have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 4, PATCH, PATCH)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.patches(images)
+        return features * 2 if features.mean().item() > 0 else features
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_what_cannot_be_counted_is_none(freeze: bool) -> None:
+    encoder = Encoder(
+        ByValue(), dim=4, crop=SPEC.crop, patch_size=PATCH, mean=[0.5] * 3, std=[0.5] * 3, name="by value"
+    )
+    segmenter = Segmenter(encoder, LinearDecoder(4, CLASSES), freeze=freeze)
+    assert count_flops(segmenter, SPEC.crop) == (None, None)
