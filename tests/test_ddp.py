@@ -12,9 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import segrank
+from segrank.attempt import WEIGHTS
 from segrank.record import Record
 from segrank.spec import RunSpec
-from segrank.store import WEIGHTS, Store
+from segrank.store import Store
 
 SPEC = RunSpec(
     encoder="small:shallow", weights="random", dataset="scenes?size=32&train=12&val=5", crop=(32, 32),
@@ -23,12 +25,13 @@ SPEC = RunSpec(
 TIMEOUT_S = 180
 
 
-def command(spec: RunSpec, folder: Path, devices: int, *options: str) -> list[str]:
-    folder.mkdir(parents=True, exist_ok=True)
+def command(spec: RunSpec, folder: Path) -> list[str]:
+    """Of two processes; each image by itself, so that gradients are both accumulated and exchanged."""
+    folder.mkdir()
     file = folder / "spec.yaml"
     file.write_text(spec.to_yaml())
-    options = ("--device", "cpu", "--devices", str(devices), *options)
-    return [sys.executable, "-m", "segrank", "run", str(file), "--store", str(folder), *options]
+    options = ["--store", str(folder), "--device", "cpu", "--devices", "2", "--micro-batch", "1"]
+    return [sys.executable, "-m", "segrank", "run", str(file), *options]
 
 
 def execute(arguments: list[str]) -> subprocess.CompletedProcess[str]:
@@ -62,7 +65,11 @@ def assert_same_run(folder: Path, other: Path) -> None:
     weights = [load_file(Store(f).file(r, WEIGHTS)) for f, r in ((folder, one), (other, two))]
     assert weights[0].keys() == weights[1].keys()
     for name, value in weights[0].items():
-        torch.testing.assert_close(weights[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
+        if name.endswith("qkv.bias"):
+            # softmax does not see a bias of the keys: its gradient is rounding, and Adam makes that a step
+            for tensor in (value, weights[1][name]):
+                tensor.view(3, -1)[1] = 0
+        torch.testing.assert_close(weights[1][name], value, rtol=0, atol=1e-5, msg=name)
     logs = [Store(f).log(one.key) for f in (folder, other)]
     assert [line["step"] for line in logs[0]] == [line["step"] for line in logs[1]] == [1, 2, 3]
     assert [line["lr"] for line in logs[0]] == [line["lr"] for line in logs[1]]
@@ -80,12 +87,12 @@ def assert_same_run(folder: Path, other: Path) -> None:
         assert mine.scores.miou == pytest.approx(theirs.scores.miou, abs=0.01)
 
 
-@pytest.mark.parametrize("freeze", [False, True])
-def test_two_processes_give_the_run_of_one(tmp_path: Path, freeze: bool) -> None:
-    spec = SPEC.replace(freeze=freeze)
-    for devices in (1, 2):
-        done = execute(command(spec, tmp_path / str(devices), devices, "--micro-batch", "1"))
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("mIoU") == 1, done.stdout  # one process tells
+def test_two_processes_give_the_run_of_one(tmp_path: Path) -> None:
+    segrank.run(SPEC, store=tmp_path / "1", device="cpu", micro_batch=1)
+    done = execute(command(SPEC, tmp_path / "2"))
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    told = [line for line in done.stdout.splitlines() if line.startswith("status ")]
+    assert len(told) == 1, done.stdout  # one process speaks
     assert_same_run(tmp_path / "1", tmp_path / "2")
     assert finished(tmp_path / "2").provenance.devices == 2

@@ -10,10 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import segrank
+from segrank.attempt import WEIGHTS
 from segrank.progress import Silent
-from segrank.run import run
 from segrank.spec import Precision, RunSpec
-from segrank.store import WEIGHTS, Store
+from segrank.store import Store
 
 pytestmark = [
     pytest.mark.gpu,
@@ -42,16 +43,20 @@ def test_a_mixed_precision_run_resumed_equals_the_uninterrupted(tmp_path: Path, 
     if precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         pytest.skip("this GPU does not do bf16")
     spec = SPEC.replace(precision=precision)
-    whole = run(spec, store=tmp_path / "whole", device="cuda", workers=1)
-    stopped = run(spec, store=tmp_path / "cut", device="cuda", workers=1, reporter=StopAt(3))
+    whole = segrank.run(spec, store=tmp_path / "whole", device="cuda", workers=1)
+    stopped = segrank.run(spec, store=tmp_path / "cut", device="cuda", workers=1, reporter=StopAt(3))
     assert (stopped.status, stopped.step) == ("interrupted", 3)
-    cut = run(spec, store=tmp_path / "cut", device="cuda", workers=1)
+    cut = segrank.run(spec, store=tmp_path / "cut", device="cuda", workers=1)
     assert whole.precision == cut.precision == precision
     assert whole.cost.peak_device_gib
     assert whole.provenance.device == torch.cuda.get_device_name()
     expected = load_file(Store(tmp_path / "whole").file(whole, WEIGHTS))
-    # GPU kernels add in no fixed order, and AdamW's first steps are about lr whatever the gradient
     for name, value in load_file(Store(tmp_path / "cut").file(cut, WEIGHTS)).items():
+        if name.endswith("qkv.bias"):
+            # softmax does not see a bias of the keys: its gradient is rounding, and Adam makes that a step
+            for tensor in (value, expected[name]):
+                tensor.view(3, -1)[1] = 0
+        # GPU kernels add in no fixed order
         torch.testing.assert_close(value, expected[name], rtol=1e-2, atol=2e-3, msg=name)
     losses = [[line["loss"] for line in Store(tmp_path / which).log(whole.key)] for which in ("whole", "cut")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-2)
@@ -59,7 +64,7 @@ def test_a_mixed_precision_run_resumed_equals_the_uninterrupted(tmp_path: Path, 
 
 def test_a_gpu_and_a_cpu_give_the_same_run_in_fp32(tmp_path: Path) -> None:
     spec = SPEC.replace(precision="fp32", steps=2)
-    records = {device: run(spec, store=tmp_path / device, device=device) for device in ("cpu", "cuda")}
+    records = {device: segrank.run(spec, store=tmp_path / device, device=device) for device in ("cpu", "cuda")}
     assert records["cpu"].key == records["cuda"].key
     losses = {d: [line["loss"] for line in Store(tmp_path / d).log(r.key)] for d, r in records.items()}
     assert losses["cpu"] == pytest.approx(losses["cuda"], rel=1e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -16,12 +17,13 @@ import torch
 from safetensors.torch import load_file
 
 import segrank
-from segrank.errors import DataError, SpecError, StoreError, TrainingError
+from segrank.attempt import LOG, WEIGHTS
+from segrank.errors import DataError, EncoderError, SpecError, StoreError, TrainingError
 from segrank.files import digest
 from segrank.record import Record
 from segrank.run import run
 from segrank.spec import RunSpec
-from segrank.store import LOG, WEIGHTS, Store
+from segrank.store import Store
 from segrank.train import checkpoint
 
 SPEC = RunSpec(
@@ -33,14 +35,15 @@ SPEC = RunSpec(
 class StopAt:
     """A reporter that does something when a step of training is done."""
 
-    def __init__(self, step: int, action: Callable[[], None]) -> None:
-        self.step, self.action, self.said = step, action, [""]
+    def __init__(self, step: int, action: Callable[[], None], work: str = "train") -> None:
+        self.step, self.action, self.work = step, action, work
+        self.said: list[str] = []
 
     def say(self, text: str) -> None:
         self.said.append(text)
 
     def advance(self, work: str, done: int, total: int, note: str = "") -> None:
-        if work == "train" and done == self.step:
+        if work == self.work and done == self.step:
             self.action()
 
 
@@ -73,12 +76,12 @@ def test_a_run_leaves_a_record_from_which_its_score_can_be_had_again(
     assert record.evaluation is not None
     counts = Store(store).counts(record.evaluation)
     # IoU by hand from the table
+    rows = counts.select("a", "b", "pixels").rows()
     ious = []
     for c in range(len(record.evaluation.classes)):
-        truth, predicted = counts["a"] == c, counts["b"] == c
-        if counts.filter(truth)["pixels"].sum():
-            hit, union = counts.filter(truth & predicted), counts.filter(truth | predicted)
-            ious.append(hit["pixels"].sum() / union["pixels"].sum())
+        if any(truth == c for truth, _, _ in rows):
+            hit = sum(pixels for truth, predicted, pixels in rows if truth == predicted == c)
+            ious.append(hit / sum(pixels for truth, predicted, pixels in rows if c in (truth, predicted)))
     assert record.miou == pytest.approx(sum(ious) / len(ious), abs=1e-12)
     # along the way: at 1/8, 1/4, 1/2, 3/4 of 10 steps
     assert [e.step for e in record.evaluations] == [1, 2, 5, 8, 10]
@@ -151,36 +154,49 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
     else:
         content[len(content) // 2] ^= 1
     newest.write_bytes(content)
-    reporter = StopAt(-1, sigterm)
-    record = run(SPEC, store=tmp_path, reporter=reporter)
-    assert "going on from step 5 of 10" in reporter.said
-    assert results(tmp_path, record) == results(*undisturbed)
+    _finish(undisturbed, tmp_path, "going on from step 5 of 10")
 
 
-@pytest.mark.parametrize("where", ["checkpoint", "record"])
-def test_a_full_disk_loses_nothing_earned(
-    undisturbed: tuple[Path, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+def test_a_checkpoint_that_the_disk_does_not_take_loses_nothing_earned(
+    undisturbed: tuple[Path, Record], tmp_path: Path
+) -> None:
+    """A real refusal by the system, in the middle of torch's own writer: files may not grow over 1 MB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    full = StopAt(6, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, before[1])))
+    try:
+        with pytest.raises(StoreError, match="File too large"):
+            run(SPEC, store=tmp_path, checkpoint_every_s=0, reporter=full)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    [failed] = Store(tmp_path).scan(lambda error: pytest.fail(str(error)))
+    assert (failed.status, failed.step) == ("failed", 6)
+    assert "File too large" in failed.error
+    _finish(undisturbed, tmp_path, "going on from step 5 of 10")
+
+
+def test_a_disk_too_full_for_the_record_loses_nothing_earned(
+    undisturbed: tuple[Path, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.fsync
-    writes: list[int] = []
 
     def full(descriptor: int) -> None:
-        name = str(Path(f"/proc/self/fd/{descriptor}").readlink())
-        if (where == "checkpoint" and "step-000000006.pt" in name) or (where == "record" and "/.record.json" in name):
-            writes.append(1)
+        if "/.record.json" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
             raise OSError(28, "No space left on device")
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StoreError, match="No space left on device"):
-        run(SPEC, store=tmp_path, checkpoint_every_s=0)
+        run(SPEC, store=tmp_path)
     monkeypatch.undo()
-    assert writes
+    _finish(undisturbed, tmp_path, "going on from step 10 of 10")
+
+
+def _finish(undisturbed: tuple[Path, Record], store: Path, said: str) -> None:
     reporter = StopAt(-1, sigterm)
-    record = run(SPEC, store=tmp_path, reporter=reporter)
-    assert any(text.startswith("going on from step") for text in reporter.said)
-    assert results(tmp_path, record) == results(*undisturbed)
-    assert not list(tmp_path.rglob("*.tmp"))
+    record = run(SPEC, store=store, reporter=reporter)
+    assert said in reporter.said
+    assert results(store, record) == results(*undisturbed)
+    assert not list(store.rglob("*.tmp"))
 
 
 def test_a_failed_run_is_a_record_with_its_error(tmp_path: Path) -> None:
@@ -250,19 +266,62 @@ def test_the_micro_batch_changes_the_gradient_by_rounding_only(tmp_path: Path) -
         ({"dataset": "nowhere.yaml"}, (DataError, SpecError), "nowhere.yaml"),
         ({"train_split": "trian"}, DataError, "train"),
         ({"eval_split": "tset"}, DataError, "val"),
-        ({"eval_dataset": "scenes?size=33"}, None, ""),
+        ({"eval_dataset": "OTHER_CLASSES"}, DataError, "those that the run is trained for"),
         ({"precision": "fp16"}, SpecError, "needs a GPU"),
     ],
 )
 def test_what_cannot_run_is_said_before_anything_is_trained(
     tmp_path: Path, change: dict[str, Any], error: Any, message: str
 ) -> None:
-    spec = SPEC.replace(steps=1, **change)
-    if error is None:
-        assert run(spec, store=tmp_path, device="cpu").miou is not None
-        return
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "other.yaml").write_text(
+        'name: other\nclasses: [a, b]\nsplits: {val: {images: "i/*.png", masks: "m/*.png"}}\n'
+    )
+    change = {
+        name: str(tmp_path / "other.yaml") if value == "OTHER_CLASSES" else value for name, value in change.items()
+    }
     with pytest.raises(error, match=message):
-        run(spec, store=tmp_path, device="cpu")
+        run(SPEC.replace(steps=1, **change), store=tmp_path / "store", device="cpu")
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_stop_in_the_middle_of_an_evaluation_keeps_the_training(
+    undisturbed: tuple[Path, Record], tmp_path: Path
+) -> None:
+    for work, step in (("evaluate on val at step 5", 5), ("evaluate on val", 10)):
+        reporter = StopAt(2, sigterm, work=work)
+        stopped = run(SPEC, store=tmp_path, reporter=reporter)
+        assert (stopped.status, stopped.step) == ("interrupted", step)
+    assert results(tmp_path, run(SPEC, store=tmp_path)) == results(*undisturbed)
+
+
+def test_workers_do_not_end_with_a_signal_to_the_whole_group(undisturbed: tuple[Path, Record], tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(SPEC.replace(steps=2000).to_yaml())
+    command = [sys.executable, "-m", "segrank", "run", str(tmp_path / "spec.yaml"), "--store", str(tmp_path)]
+    process = subprocess.Popen(
+        [*command, "--workers", "1"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "step 250: mIoU" in line:  # an eighth of the steps: it trains, and has a worker
+            os.killpg(process.pid, signal.SIGINT)
+            break
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    [record] = Store(tmp_path).scan(lambda error: pytest.fail(str(error)))
+    assert record.status == "interrupted"
+    assert record.step >= 250
+
+
+def test_an_own_encoder_that_changed_is_not_scored_with_old_weights(tmp_path: Path) -> None:
+    source = "import torch\ndef build(crop, patch_size):\n    return torch.nn.Conv2d(3, 8, patch_size, patch_size)\n"
+    (tmp_path / "model.py").write_text(source)
+    spec = SPEC.replace(encoder=f"file:{tmp_path / 'model.py'}:build", steps=1)
+    record = run(spec, store=tmp_path / "store")
+    (tmp_path / "model.py").write_text(source.replace("3, 8, patch_size", "3, 8, patch_size, bias=True") + "# other\n")
+    with pytest.raises(EncoderError, match="has changed since run"):
+        segrank.evaluate_run(Store(tmp_path / "store"), record, split="shift")
+    assert run(spec, store=tmp_path / "store").key != record.key
 
 
 def test_the_command_line_does_the_same_and_prints_without_a_terminal(tmp_path: Path) -> None:

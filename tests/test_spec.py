@@ -90,7 +90,7 @@ def test_yaml_round_trip_and_paths_relative_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(
         "encoder: timm:vit_tiny_patch16_224\ndataset: camvid.yaml\nlr: 1e-4\nsteps: 10\n"
     )
-    spec = read_spec(tmp_path / "spec.yaml", ["steps=20"])
+    spec = read_spec(tmp_path / "spec.yaml", {"steps": 20})
     assert spec.dataset == str(tmp_path / "camvid.yaml")
     assert (spec.lr, spec.steps) == (1e-4, 20)
     assert RunSpec(**parse_yaml(spec.to_yaml())) == spec

@@ -6,18 +6,19 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from segrank import claims
+from segrank.attempt import LOG, WEIGHTS, Attempt
 from segrank.claims import Claim
 from segrank.errors import ClaimError, StoreError
 from segrank.record import RECORD_SCHEMA, Evaluation, Record, Scores
 from segrank.spec import RunSpec
-from segrank.store import LOG, WEIGHTS, Attempt, Store
+from segrank.store import Store
 
 KEY = "0123456789abcdef"
 SPEC = RunSpec(encoder="small:vit-deep", dataset="scenes", weights="random", steps=2)
@@ -44,8 +45,14 @@ def evaluation(key: str = "e" * 16, step: int = 2) -> Evaluation:
     )  # fmt: skip
 
 
-def publish(store: Store, text: str = "weights") -> Record:
+def begin(store: Store) -> Attempt:
     attempt = store.begin(KEY, SPEC)
+    assert attempt is not None
+    return attempt
+
+
+def publish(store: Store, text: str = "weights") -> Record:
+    attempt = begin(store)
     (attempt.folder / LOG).write_text('{"step": 1, "loss": 2.0, "lr": 0.1}\n')
     (attempt.folder / WEIGHTS).write_text(text)
     attempt.add_evaluation(evaluation(), COUNTS)
@@ -57,7 +64,7 @@ def test_a_published_run_reads_back_and_leaves_no_attempt(tmp_path: Path) -> Non
     published = publish(store)
     assert published.status == "ok"
     assert published.miou == 0.5
-    assert store.keys() == [KEY]
+    assert store.run_keys() == [KEY]
     assert store.find("0123") == KEY
     assert sorted(p.name for p in store.run_folder(KEY).iterdir()) == [
         "evaluations", "log.jsonl", "record.json", "spec.json", "weights.safetensors",
@@ -69,7 +76,7 @@ def test_a_published_run_reads_back_and_leaves_no_attempt(tmp_path: Path) -> Non
 
 def test_of_two_attempts_that_finish_one_wins_whole(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    slow = store.begin(KEY, SPEC)
+    slow = begin(store)
     (slow.folder / LOG).write_text("{}\n")
     (slow.folder / WEIGHTS).write_text("slow")
     slow.claim.path.unlink()  # it was held for dead
@@ -99,7 +106,7 @@ def test_a_publication_cut_after_its_link_is_readable_and_completed(
 
 def test_a_failed_attempt_is_shown_and_the_next_one_may_succeed(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    attempt = store.begin(KEY, SPEC)
+    attempt = begin(store)
     attempt.give_up(record(attempt, status="failed", error="TrainingError: the loss is nan"))
     shown = store.record(KEY)
     assert shown is not None
@@ -111,7 +118,7 @@ def test_a_failed_attempt_is_shown_and_the_next_one_may_succeed(tmp_path: Path) 
 
 def test_a_living_owner_keeps_its_run_and_a_dead_one_does_not(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    attempt = store.begin(KEY, SPEC)
+    attempt = begin(store)
     with pytest.raises(ClaimError, match=f"process {os.getpid()}"):
         store.begin(KEY, SPEC)
     attempt.claim.release()
@@ -121,7 +128,7 @@ def test_a_living_owner_keeps_its_run_and_a_dead_one_does_not(tmp_path: Path) ->
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False, timeout=60)
     assert (store.run_folder(KEY) / "claim").exists()
-    successor = store.begin(KEY, SPEC)
+    successor = begin(store)
     assert successor.claim.holds()
     assert not list(store.run_folder(KEY).glob(".claim*"))
 
@@ -135,7 +142,7 @@ def test_another_machines_owner_is_judged_by_its_heartbeat_alone(
     heartbeat.write_text("1")
     (tmp_path / "attempts" / "here").mkdir()
     (tmp_path / "claim").write_text(json.dumps(owner))
-    monkeypatch.setattr(claims.time, "sleep", lambda _: heartbeat.write_text("2"))
+    monkeypatch.setattr(time, "sleep", lambda _: heartbeat.write_text("2"))
     with pytest.raises(ClaimError, match="elsewhere"):
         Claim.take(tmp_path, "here", notify=lambda _: None, silence_s=0.05)
     monkeypatch.undo()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
-from segrank.data.dataset import Split
+from segrank.data import open_dataset
+from segrank.data.dataset import Dataset, Split
 from segrank.decoders.linear import LinearDecoder
 from segrank.encoders.build import build_encoder
 from segrank.encoders.reference import encoder_digests
-from segrank.errors import SpecError
+from segrank.errors import DataError, SpecError
 from segrank.record import WeightsReport
 from segrank.spec import Precision, RunSpec, identity
 from segrank.train.segmenter import Segmenter
@@ -52,15 +55,62 @@ def resolve_precision(spec: RunSpec, device: str) -> Precision:
     return spec.precision
 
 
+def check_devices(spec: RunSpec, device: str, devices: int) -> None:
+    """Raises SpecError if there are not so many devices, or the batch does not divide among them."""
+    there = torch.cuda.device_count() if device == "cuda" else devices
+    if not 1 <= devices <= there:
+        raise SpecError(f"{devices} devices were asked for", wanted=f"1 to {max(there, 1)} of {device}")
+    if spec.batch_size % devices:
+        raise SpecError(
+            f"batch_size {spec.batch_size} does not divide among {devices} devices",
+            fix=f"use a number of devices that divides {spec.batch_size}",
+        )
+
+
 def make_fabric(device: str, devices: int, precision: Precision) -> Fabric:
     """Fabric on `devices` devices of a kind; several run DDP, one process each."""
-    strategy = "auto" if devices == 1 else "ddp"
+    # its own processes, also inside a job of SLURM's, where Fabric would else wait for srun to start them
+    alone = devices == 1
+    torch.backends.cuda.matmul.allow_tf32 = False  # fp32 means fp32
+    torch.backends.cudnn.allow_tf32 = False
     return Fabric(
         accelerator=device,
         devices=devices,
-        strategy=strategy,
+        strategy="auto" if alone else "ddp",
+        plugins=[] if alone else [LightningEnvironment()],
         precision=_FABRIC_PRECISION[precision],  # type: ignore[arg-type]
     )
+
+
+class Data(NamedTuple):
+    """What a run reads."""
+
+    dataset: Dataset
+    train_split: Split
+    eval_dataset: Dataset
+    eval_split: Split
+
+
+def open_data(spec: RunSpec) -> Data:
+    """List the splits that the spec names; no image is decoded.
+
+    Raises:
+        DataError: a definition or a split is not right, or the two datasets differ in their classes.
+    """
+    dataset = open_dataset(spec.dataset)
+    eval_dataset = open_dataset(spec.eval_dataset) if spec.eval_dataset else dataset
+    check_classes(spec.eval_dataset, eval_dataset.classes, dataset.classes)
+    return Data(dataset, dataset.split(spec.train_split), eval_dataset, eval_dataset.split(spec.eval_split))
+
+
+def check_classes(name: str, classes: Sequence[str], trained: Sequence[str]) -> None:
+    """Raises DataError unless a dataset has the classes that a run is trained for."""
+    if tuple(classes) != tuple(trained):
+        raise DataError(
+            f"{name} has the classes {', '.join(classes)}"[:600],
+            wanted=f"those that the run is trained for, in their order: {', '.join(trained)}"[:600],
+            fix="map its labels to these classes with `ids` or `colours` in its YAML file",
+        )
 
 
 def identify(spec: RunSpec, train_split: Split, precision: Precision) -> dict[str, Any]:

@@ -32,8 +32,30 @@ def _this_machine() -> str:
     return " ".join(parts)
 
 
+def _started(pid: int) -> str:
+    """When a process began, in a form that a step of the wall clock does not change.
+
+    Raises:
+        psutil.Error: there is no such process.
+    """
+    try:
+        # field 22 of proc(5)'s stat: clock ticks since boot; the name before it, in brackets, may hold spaces
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return str(psutil.Process(pid).create_time())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A claim; of a damaged one nothing is known."""
+    try:
+        content = json.loads(path.read_text(errors="replace"))
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 class Claim:
-    """The file RUN/claim, holding our token. Keeps RUN/attempts/<token>/heartbeat changing until released."""
+    """The file RUN/claim, holding our token, and RUN/attempts/<token>/heartbeat, which keeps changing."""
 
     def __init__(self, run: Path, token: str) -> None:
         self.run, self.token = run, token
@@ -55,19 +77,16 @@ class Claim:
             "token": token,
             "machine": _this_machine(),
             "pid": os.getpid(),
-            "process_started": psutil.Process().create_time(),
+            "process_started": _started(os.getpid()),
         }
         while True:
             with contextlib.suppress(FileExistsError):
                 write_whole(claim.path, json.dumps(owner), exclusive=True)
-                claim._thread.start()
                 return claim
             try:
-                old = json.loads(claim.path.read_text())
+                old = _read(claim.path)
             except FileNotFoundError:
                 continue
-            except ValueError:
-                old = {}
             if _alive(run, old, notify, silence_s):
                 raise ClaimError(
                     f"run {run.name} is being run by process {old.get('pid')} on {old.get('machine')}",
@@ -78,9 +97,13 @@ class Claim:
     def holds(self) -> bool:
         """Whether the run is still ours."""
         try:
-            return bool(json.loads(self.path.read_text())["token"] == self.token)
-        except (OSError, ValueError, KeyError):
+            return bool(_read(self.path).get("token") == self.token)
+        except OSError:
             return False
+
+    def start_heartbeat(self) -> None:
+        """Until `release`. The attempt's folder must be there."""
+        self._thread.start()
 
     def check(self) -> None:
         """Raises ClaimError if somebody took the run over, holding us for dead."""
@@ -113,9 +136,9 @@ class Claim:
 def _alive(run: Path, owner: dict[str, Any], notify: Callable[[str], None], silence_s: float) -> bool:
     if owner.get("machine") == _this_machine():
         with contextlib.suppress(psutil.Error, KeyError, TypeError, ValueError):
-            process = psutil.Process(int(owner["pid"]))
-            started = float(owner["process_started"])
-            return bool(abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE)
+            pid = int(owner["pid"])
+            dead = psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+            return not dead and _started(pid) == owner["process_started"]
         return False
     heartbeat = run / "attempts" / str(owner.get("token")) / "heartbeat"
 
@@ -139,8 +162,7 @@ def _take_away(path: Path, token: str | None) -> None:
     mine = path.with_name(f".claim.{uuid.uuid4().hex[:8]}.old")
     with contextlib.suppress(FileNotFoundError):
         path.rename(mine)
-        taken = json.loads(mine.read_text() or "{}")
-        if taken.get("token") != token:
+        if _read(mine).get("token") != token:
             # somebody was faster, and this is the new owner's claim: give it back
             with contextlib.suppress(FileExistsError):
                 os.link(mine, path)

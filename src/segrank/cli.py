@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,6 +15,9 @@ from segrank import console
 from segrank.errors import SegrankError, StoreError
 from segrank.record import Record
 from segrank.store import Store
+
+if TYPE_CHECKING:
+    from segrank.progress import ConsoleReporter
 
 app = typer.Typer(
     name="segrank",
@@ -71,7 +72,7 @@ def run(
     given = {"encoder": encoder, "weights": weights, "dataset": dataset}
     named: dict[str, Any] = {key: value for key, value in given.items() if value}
     if file:
-        spec = read_spec(file).replace(**named, **parse_overrides(assignments))
+        spec = read_spec(file, {**named, **parse_overrides(assignments)})
     else:
         missing = [f"--{key}" for key in ("encoder", "dataset") if key not in named]
         if missing and not assignments:
@@ -92,8 +93,9 @@ def run(
             keep_weights=keep_weights,
             reporter=reporter,
         )
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-        console.print_record(record, Store(store))
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return  # a process that DDP has started: the first one speaks for all
+    console.print_record(record, Store(store))
     if record.status == "interrupted":
         raise typer.Exit(130)
 
@@ -167,10 +169,13 @@ def show(
         console.print_record(_find(results, key), results)
         return
     records = list(results.scan(lambda error: Console(stderr=True).print(str(error), markup=False)))
-    if not records:
+    running = {key: beat for key in results.run_keys() if (beat := results.running(key))}
+    if not records and not running:
         console.out().print(f"there are no runs in {store}")
-        return
-    console.print_runs(records, results)
+    if records:
+        console.print_runs(records, results)
+    for key, beat in running.items():
+        console.print_running(key, beat)
 
 
 @app.command()
@@ -218,21 +223,17 @@ def main() -> None:
     try:
         app()
     except SegrankError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
+        text = "\n".join([f"error: {error}", *getattr(error, "__notes__", [])])
+        Console(stderr=True, soft_wrap=True).print(text, markup=False, highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-@contextmanager
-def _reporter() -> Iterator[Any]:
-    from segrank.progress import ConsoleReporter, Silent
+def _reporter() -> ConsoleReporter:
+    from segrank.progress import ConsoleReporter
 
-    if int(os.environ.get("LOCAL_RANK", "0")):
-        yield Silent()
-    else:
-        with ConsoleReporter() as reporter:
-            yield reporter
+    return ConsoleReporter()
 
 
 def _find(store: Store, beginning: str) -> Record:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -48,10 +49,14 @@ def print_record(record: Record, store: Store) -> None:
     console.print(facts)
     if record.error:
         console.print(_plain(record.error), style="red")
-    along = [e for e in record.evaluations if not e.final]
-    if along:
-        curve = "  ".join(f"step {e.step}: {100 * e.scores.miou:.2f}" for e in along)
-        console.print(f"mIoU along the way, on {along[0].images} images:  {curve}")
+    curves: dict[tuple[str, str, str, int], list[str]] = {}
+    for e in record.evaluations:
+        if not e.final:
+            curve = curves.setdefault((e.dataset, e.split, e.precision, e.images), [])
+            curve.append(f"step {e.step}: {100 * e.scores.miou:.2f}")
+    for (dataset, split, precision, images), points in curves.items():
+        where = f"{_plain(dataset)} {_plain(split)}, {images} images, {precision}"
+        console.print(f"mIoU along the way on {where}:  {'  '.join(points)}")
     for evaluation in record.evaluations:
         if evaluation.final:
             print_evaluation(evaluation)
@@ -126,6 +131,12 @@ def print_dataset_report(report: DatasetReport) -> None:
             console.print(f"[{colour}]{kind}[/]: {_plain(line)}")
     if report.ok:
         console.print("no problems found")
+
+
+def print_running(key: str, beat: dict[str, Any]) -> None:
+    """A run that somebody is at, as its claim and heartbeat say."""
+    steps = f"step {beat['step']} of {beat['steps']}" if "step" in beat else "starting"
+    out().print(_plain(f"{key} is being run by process {beat.get('pid')} on {beat.get('machine')}: {steps}"))
 
 
 def _setting(spec: RunSpec) -> str:

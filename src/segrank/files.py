@@ -8,14 +8,15 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
-from segrank.errors import SegrankError, SpecError
+from segrank.errors import SpecError
 
 MAX_YAML_BYTES = 4 * 2**20
 MAX_YAML_DEPTH = 32
@@ -81,18 +82,51 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+class _Faithful:
+    """A binary file that remembers why a write failed.
+
+    Writers in C++ (torch.save) turn the OSError of a full disk into some other error.
+    """
+
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        view = memoryview(data).cast("B")
+        try:
+            written = 0
+            while written < len(view):  # an unbuffered file may take a part only
+                written += self._file.write(view[written:])
+        except OSError as error:
+            self.error = error
+            raise
+        return len(view)
+
+    def flush(self) -> None:
+        pass
+
+
 @contextlib.contextmanager
 def whole_file(path: Path, *, exclusive: bool = False) -> Iterator[BinaryIO]:
     """Write `path` whole or not at all: temporary name, fsync, then rename (or, if exclusive, link).
 
+    The file offers `write` and `flush`, and takes no seeking.
+
     Raises:
+        OSError: as the disk said it, whatever the writer made of it.
         FileExistsError: if `exclusive` and the path is already there.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
+        with temporary.open("xb", buffering=0) as file:
+            faithful = _Faithful(file)
+            try:
+                yield cast(BinaryIO, faithful)
+            except Exception as error:
+                if faithful.error is not None and error is not faithful.error:
+                    raise faithful.error from error
+                raise
             os.fsync(file.fileno())
         if exclusive:
             os.link(temporary, path)
@@ -115,16 +149,3 @@ def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
 
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f'did you mean "{close[0]}"?' if close else ""
-
-
-__all__ = [
-    "SegrankError",
-    "canonical_json",
-    "digest",
-    "fsync_folder",
-    "nearest",
-    "parse_yaml",
-    "read_yaml",
-    "whole_file",
-    "write_whole",
-]

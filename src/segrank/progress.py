@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -52,7 +53,6 @@ class ConsoleReporter:
         )
 
     def __enter__(self) -> Self:
-        self._progress.start()
         return self
 
     def __exit__(
@@ -61,9 +61,14 @@ class ConsoleReporter:
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        with suppress(OSError):  # a terminal that is gone must not end the work
+            self.console.print(text, markup=False)
 
     def advance(self, work: str, done: int, total: int, note: str = "") -> None:
+        with suppress(OSError):
+            self._advance(work, done, total, note)
+
+    def _advance(self, work: str, done: int, total: int, note: str) -> None:
         if not self.console.is_terminal:
             self._line(work, done, total, note)
         elif done >= total:
@@ -72,6 +77,7 @@ class ConsoleReporter:
         elif work in self._bars:
             self._progress.update(self._bars[work], completed=done, total=total, note=note)
         else:
+            self._progress.start()  # not before there is something to show
             self._bars[work] = self._progress.add_task(work, completed=done, total=total, note=note)
 
     def _line(self, work: str, done: int, total: int, note: str) -> None:

@@ -11,17 +11,19 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from segrank.assemble import build_segmenter, make_fabric, resolve_device
+from segrank.assemble import build_segmenter, check_classes, make_fabric, resolve_device
+from segrank.attempt import WEIGHTS
 from segrank.data import open_dataset
 from segrank.data.images import read_image
 from segrank.data.palette import class_colours, overlay
-from segrank.errors import DataError, StoreError
-from segrank.evaluate.score import score
+from segrank.encoders.reference import encoder_digests
+from segrank.errors import DataError, EncoderError, StoreError
+from segrank.evaluate.score import evaluation_key, score
 from segrank.evaluate.sliding import predict
 from segrank.progress import Reporter, Silent
 from segrank.record import Evaluation, Record
 from segrank.spec import Precision
-from segrank.store import WEIGHTS, Store
+from segrank.store import Store
 from segrank.train.segmenter import Segmenter
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -32,10 +34,25 @@ def load_segmenter(store: Store, record: Record, classes: int) -> Segmenter:
 
     Raises:
         StoreError: the run kept no weights, or they are damaged.
+        EncoderError: the user's own encoder is no longer what was trained.
     """
+    trained_as = record.identity.get("encoder")
+    source = encoder_digests(record.spec.encoder, "random").get("encoder", trained_as)
+    if source != trained_as:
+        raise EncoderError(
+            f"{record.spec.encoder} has changed since run {record.key}",
+            wanted=f"the source with {trained_as}",
+            fix="restore it, or run the spec again: it is another run now",
+        )
     segmenter, _ = build_segmenter(record.spec, classes, weights="random")
-    tensors = safetensors.torch.load_file(store.file(record, WEIGHTS))
-    segmenter.load_state_dict(tensors)
+    path = store.file(record, WEIGHTS)
+    try:
+        segmenter.load_state_dict(safetensors.torch.load_file(path))
+    except RuntimeError as error:
+        raise StoreError(
+            f"{path} does not fit {record.spec.encoder}: {' '.join(str(error).split())[:300]}",
+            fix=f"use the versions that made it: timm {record.provenance.timm}, torch {record.provenance.torch}",
+        ) from error
     return segmenter.eval()
 
 
@@ -49,7 +66,7 @@ def evaluate_run(
     device: str = "auto",
     reporter: Reporter | None = None,
 ) -> Evaluation:
-    """Score a published run on a split, and keep the evaluation beside its others.
+    """Score a published run on a split, and keep the evaluation beside its others; one that is there is not redone.
 
     Args:
         dataset, split, precision: by default as the run's own spec scores.
@@ -59,18 +76,24 @@ def evaluate_run(
         DataError: the dataset has other classes than the run was trained for.
     """
     spec = record.spec
-    name = dataset or spec.eval_dataset or spec.dataset
-    classes = _classes(record)
+    name, split = dataset or spec.eval_dataset or spec.dataset, split or spec.eval_split
     precision = precision or spec.score_precision
+    classes = _classes(record)
+    opened = open_dataset(name)
+    check_classes(name, opened.classes, classes)
+    key = evaluation_key(record.key, opened.split(split).digest(), split, precision, record.step, None)
+    for evaluation in record.evaluations:
+        if evaluation.key == key:
+            return evaluation
     fabric = make_fabric(resolve_device(device), 1, "fp32")
     segmenter = load_segmenter(store, record, len(classes)).to(fabric.device)
     evaluation, counts = score(
         fabric,
         segmenter,
-        open_dataset(name),
+        opened,
         run=record.key,
         dataset_name=name,
-        split_name=split or spec.eval_split,
+        split_name=split,
         classes=classes,
         crop=spec.crop,
         precision=precision,

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
+import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
 
 from lightning_fabric import Fabric
 
-from segrank.assemble import identify, make_fabric, resolve_device, resolve_precision
-from segrank.data import open_dataset
-from segrank.errors import SegrankError, SpecError, StoreError
-from segrank.evaluate.score import evaluation_key
+from segrank.assemble import check_devices, identify, make_fabric, open_data, resolve_device, resolve_precision
+from segrank.attempt import Attempt
+from segrank.errors import ClaimError, SegrankError, SpecError, StoreError
 from segrank.progress import Reporter, Silent
 from segrank.record import Record
 from segrank.rescore import evaluate_run
 from segrank.spec import RunSpec, key_of
-from segrank.store import Attempt, Store
-from segrank.train.session import Session
+from segrank.stop import stop_signals
+from segrank.store import Store
+from segrank.train.session import How, Session
 
 DEFAULT_STORE = "segrank-store"
 
@@ -38,7 +35,8 @@ def run(
 ) -> Record:
     """Do a run, or go on with one, or find it done.
 
-    Everything but the spec says how to run, not what: it changes no key and no meaning.
+    Everything but the spec says how to run, not what: it changes no key and no meaning. A script that asks for
+    workers or several devices needs the call under `if __name__ == "__main__":`.
 
     Args:
         spec: the run.
@@ -47,7 +45,7 @@ def run(
         devices: how many; several run DDP, one process each.
         workers: processes that read and augment; by default none on a CPU, else up to 8 a GPU.
         micro_batch: images per forward pass on one device; halved when memory runs out.
-        checkpoint_every_s: at most this much work is lost when the process dies.
+        checkpoint_every_s: at most this much training is lost when the process dies.
         keep_weights: without them a run cannot be evaluated again.
         reporter: where progress goes; nowhere by default.
 
@@ -57,44 +55,88 @@ def run(
     Raises:
         SegrankError: the run failed; the attempt's record holds the error too.
     """
-    reporter = reporter or Silent()
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SegrankError(
+            "a process that prepares data has started this script again",
+            fix='put the call under `if __name__ == "__main__":`, or use workers=0',
+        )
     device = resolve_device(device)
     precision = resolve_precision(spec, device)
-    if spec.batch_size % devices:
-        raise SpecError(f"batch_size {spec.batch_size} does not divide among {devices} devices")
-    dataset = open_dataset(spec.dataset)
-    identity = identify(spec, dataset.split(spec.train_split), precision)
+    check_devices(spec, device, devices)
+    for name, value, least in (("workers", workers, 0), ("micro_batch", micro_batch, 1)):
+        if value is not None and value < least:
+            raise SpecError(f"{name} is {value}", wanted=f"at least {least}")
+    if not checkpoint_every_s >= 0:
+        raise SpecError(f"checkpoint_every_s is {checkpoint_every_s}", wanted="0 or more seconds")
+    data = open_data(spec)
+    identity = identify(spec, data.train_split, precision)
     key, results = key_of(identity), Store(store)
 
     fabric = make_fabric(device, devices, precision)
     fabric.launch()
-    record = results.record(key)
-    if record is not None and record.status == "ok":
-        return _with_evaluation(record, spec, results, device, reporter)
-
+    reporter = reporter if reporter is not None and fabric.is_global_zero else Silent()
     attempt = _begin(fabric, results, key, spec, reporter)
+    if attempt is None:
+        return _finished(fabric, results, key, spec, device, reporter)
+
     record = Record(key=key, status="failed", spec=spec, identity=identity, precision=precision, attempt=attempt.token)
-    with _stop_signals(reporter) as stop:
-        session = Session(
-            fabric,
-            record,
-            attempt,
-            reporter,
-            stop,
-            workers=_default_workers(fabric) if workers is None else workers,
-            micro_batch=micro_batch,
-            checkpoint_every_s=checkpoint_every_s,
-            keep_weights=keep_weights,
-        )
+    how = How(
+        workers=_default_workers(fabric) if workers is None else workers,
+        micro_batch=micro_batch,
+        checkpoint_every_s=checkpoint_every_s,
+        keep_weights=keep_weights,
+    )
+    with stop_signals() as stop:
+        session = Session(fabric, record, attempt, data, how, reporter, stop)
         try:
             return session.go()
         except BaseException as error:
-            interrupted = isinstance(error, KeyboardInterrupt)
-            with contextlib.suppress(OSError):  # a full disk may not even take the record of the failure
-                session.end("interrupted" if interrupted else "failed", None if interrupted else error)
+            session.fail(error)
+            if isinstance(error, ClaimError) and (done := results.published(key)):
+                return done
             if isinstance(error, OSError):
                 raise StoreError(f"run {key} stopped: {error}", fix="mend that; the same command goes on") from error
             raise
+
+
+def _begin(fabric: Fabric, store: Store, key: str, spec: RunSpec, reporter: Reporter) -> Attempt | None:
+    """Rank 0 looks, and claims the run; all ranks get the same attempt, none for a finished run, or the same error."""
+    attempt: Attempt | None = None
+    error: SegrankError | None = None
+    if fabric.is_global_zero:
+        try:
+            attempt = None if store.published(key) else store.begin(key, spec, notify=reporter.say)
+        except SegrankError as caught:
+            error = caught
+    if fabric.world_size > 1:
+        token, error = fabric.broadcast((attempt.token if attempt else "", error))
+        if token and attempt is None:
+            attempt = store.join(key, token)
+    if error is not None:
+        raise error
+    return attempt
+
+
+def _finished(fabric: Fabric, store: Store, key: str, spec: RunSpec, device: str, reporter: Reporter) -> Record:
+    """The finished run, with the evaluation that this spec asks for, made now if nobody asked before."""
+    if fabric.is_global_zero:
+        store.tidy(key)
+        record = store.published(key)
+        assert record is not None
+        evaluation = evaluate_run(
+            store,
+            record.model_copy(update={"spec": spec}),
+            dataset=spec.eval_dataset or spec.dataset,
+            split=spec.eval_split,
+            precision=spec.score_precision,
+            device=device,
+            reporter=reporter,
+        )
+    fabric.barrier()
+    record = store.published(key)
+    assert record is not None
+    wanted = fabric.broadcast(evaluation.key if fabric.is_global_zero else "")
+    return record.model_copy(update={"spec": spec, "final": wanted})
 
 
 def _default_workers(fabric: Fabric) -> int:
@@ -103,63 +145,3 @@ def _default_workers(fabric: Fabric) -> int:
         return 0
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, cpus // fabric.world_size)
-
-
-def _begin(fabric: Fabric, store: Store, key: str, spec: RunSpec, reporter: Reporter) -> Attempt:
-    """Rank 0 claims the run; all ranks get the same attempt, or the same error."""
-    attempt: Attempt | None = None
-    error: SegrankError | None = None
-    if fabric.is_global_zero:
-        try:
-            attempt = store.begin(key, spec, notify=reporter.say)
-        except SegrankError as caught:
-            error = caught
-    if fabric.world_size > 1:
-        token, error = fabric.broadcast((attempt.token if attempt else "", error))
-        if error is None and attempt is None:
-            attempt = store.join(key, token)
-    if attempt is None:
-        assert error is not None
-        raise error
-    return attempt
-
-
-def _with_evaluation(record: Record, spec: RunSpec, store: Store, device: str, reporter: Reporter) -> Record:
-    """The finished run with the evaluation that this spec asks for, made now if nobody asked before."""
-    name = spec.eval_dataset or spec.dataset
-    split = open_dataset(name).split(spec.eval_split)
-    key = evaluation_key(record.key, split.digest(), spec.eval_split, spec.score_precision, record.step, None)
-    if key not in {evaluation.key for evaluation in record.evaluations}:
-        evaluation = evaluate_run(
-            store,
-            record,
-            dataset=name,
-            split=spec.eval_split,
-            precision=spec.score_precision,
-            device=device,
-            reporter=reporter,
-        )
-        record = record.model_copy(update={"evaluations": (*record.evaluations, evaluation)})
-    return record.model_copy(update={"spec": spec, "final": key})
-
-
-@contextlib.contextmanager
-def _stop_signals(reporter: Reporter) -> Iterator[Callable[[], bool]]:
-    """The first SIGINT or SIGTERM asks for a stop after the step; a second SIGINT stops at once."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-
-    def handle(number: int, _: object) -> None:
-        if asked.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        asked.set()
-        reporter.say("stopping after this step; the same command will go on from there")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -212,15 +213,16 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def read_spec(path: str | Path, assignments: Iterable[str] = ()) -> RunSpec:
-    """A spec from a YAML file, with overrides. Paths in it are relative to the file."""
+def read_spec(path: str | Path, changes: Mapping[str, Any] | None = None) -> RunSpec:
+    """A spec from a YAML file, with other values for some fields. Paths in the file are relative to it."""
     path = Path(path)
     fields = read_yaml(path)
     for name in ("dataset", "eval_dataset", "weights"):
         value = fields.get(name)
-        if isinstance(value, str) and (path.parent / value).is_file():
-            fields[name] = str(path.parent / value)
-    return RunSpec(**{**fields, **parse_overrides(assignments)})
+        with contextlib.suppress(OSError, ValueError):  # too long for a path, so a check of the spec refuses it
+            if isinstance(value, str) and (path.parent / value).is_file():
+                fields[name] = str(path.parent / value)
+    return RunSpec(**{**fields, **(changes or {})})
 
 
 def identity(spec: RunSpec, digests: Mapping[str, str], precision: Precision) -> dict[str, Any]:

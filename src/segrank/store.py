@@ -17,19 +17,19 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from segrank.attempt import LOG, Attempt, read_evaluations, write_evaluation
 from segrank.claims import Claim
-from segrank.errors import StoreError
-from segrank.files import digest, fsync_folder, whole_file, write_whole
+from segrank.errors import ClaimError, StoreError
+from segrank.files import digest, fsync_folder, write_whole
 from segrank.record import Evaluation, Record, load
 from segrank.spec import RunSpec
 
-LOG = "log.jsonl"
-WEIGHTS = "weights.safetensors"
 _KEY = re.compile(r"[0-9a-f]{16}")
 
 
@@ -42,7 +42,7 @@ class Store:
     def run_folder(self, key: str) -> Path:
         return self.folder / "runs" / key
 
-    def keys(self) -> list[str]:
+    def run_keys(self) -> list[str]:
         """Of all runs that were ever begun here, sorted."""
         runs = self.folder / "runs"
         return sorted(entry.name for entry in runs.iterdir() if _KEY.fullmatch(entry.name)) if runs.is_dir() else []
@@ -53,7 +53,7 @@ class Store:
         Raises:
             StoreError: none does, or several do.
         """
-        found = [key for key in self.keys() if key.startswith(beginning)] if beginning else []
+        found = [key for key in self.run_keys() if key.startswith(beginning)] if beginning else []
         if len(found) == 1:
             return found[0]
         raise StoreError(
@@ -62,25 +62,46 @@ class Store:
             fix="`segrank show` lists the runs",
         )
 
-    def record(self, key: str) -> Record | None:
-        """The published record, else that of the newest attempt that ended, else none.
+    def published(self, key: str) -> Record | None:
+        """The record of a finished run, with its evaluations; none if it is not finished.
 
         Raises:
-            StoreError: a record or an evaluation is damaged or of a newer segrank.
+            StoreError: the record or an evaluation is damaged, of a newer segrank, or cannot be read.
         """
+        path = self.run_folder(key) / "record.json"
+        try:
+            return self._read(path, key)
+        except FileNotFoundError:
+            return None
+
+    def record(self, key: str) -> Record | None:
+        """The published record, else that of the newest attempt that ended and can be read, else none.
+
+        Raises:
+            StoreError: as `published`.
+        """
+        if published := self.published(key):
+            return published
+        attempts = [
+            record
+            for path in self.run_folder(key).glob("attempts/*/record.json")
+            for record in self._readable(path, key)
+        ]
+        return max(attempts, key=lambda record: record.provenance.finished, default=None)
+
+    def running(self, key: str) -> dict[str, Any] | None:
+        """What the claim of an unfinished run and its owner's heartbeat say: machine, pid, step, steps."""
         folder = self.run_folder(key)
-        ended = sorted(folder.glob("attempts/*/record.json"), key=lambda path: path.stat().st_mtime_ns)
-        for path in (folder / "record.json", *reversed(ended)):
-            with contextlib.suppress(FileNotFoundError):
-                record = load(Record, path.read_text(encoding="utf-8", errors="replace"), str(path))
-                if record.key != key:
-                    raise StoreError(f"{path} holds the record of run {record.key}", wanted=key)
-                return record.model_copy(update={"evaluations": self._evaluations(key, record.attempt)})
-        return None
+        try:
+            owner: dict[str, Any] = json.loads((folder / "claim").read_text())
+            heartbeat = json.loads((folder / "attempts" / owner["token"] / "heartbeat").read_text())
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return {**owner, **heartbeat}
 
     def scan(self, on_damage: Callable[[StoreError], None]) -> Iterator[Record]:
         """All records; damaged ones are handed to `on_damage` and left out."""
-        for key in self.keys():
+        for key in self.run_keys():
             try:
                 record = self.record(key)
             except StoreError as error:
@@ -91,7 +112,7 @@ class Store:
 
     def log(self, key: str) -> list[dict[str, float]]:
         """The step log of a published run: step, loss, lr."""
-        record = self._published(key)
+        record = self._finished(key)
         text = self.file(record, LOG).read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines()]
 
@@ -120,11 +141,17 @@ class Store:
         raise StoreError(f"the counts of evaluation {evaluation.key} are gone", fix="evaluate the run again")
 
     def add_evaluation(self, evaluation: Evaluation, counts: pl.DataFrame) -> Evaluation:
-        """Add one to a published run; one that is there already stays."""
-        return write_evaluation(self.run_folder(evaluation.run) / "evaluations", evaluation, counts)
+        """Add one to a published run; one that is there already stays.
 
-    def begin(self, key: str, spec: RunSpec, *, notify: Callable[[str], None] = lambda _: None) -> Attempt:
-        """Claim a run and make a new attempt at it.
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        folder = self.run_folder(evaluation.run) / "evaluations"
+        with _writing(folder):
+            return write_evaluation(folder, evaluation, counts)
+
+    def begin(self, key: str, spec: RunSpec, *, notify: Callable[[str], None] = lambda _: None) -> Attempt | None:
+        """Claim a run and make a new attempt at it; none if it was published while we waited.
 
         Raises:
             ClaimError: somebody else is at it.
@@ -132,14 +159,19 @@ class Store:
         """
         folder = self.run_folder(key)
         token = uuid.uuid4().hex[:12]
-        try:
-            (folder / "attempts" / token).mkdir(parents=True)
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
             claim = Claim.take(folder, token, notify=notify)
-            write_whole(folder / "spec.json", spec.model_dump_json(indent=1) + "\n")
-        except OSError as error:
-            raise StoreError(
-                f"{folder} cannot be written: {error}", fix="choose another --store or free space"
-            ) from error
+            try:
+                if self.published(key):
+                    claim.release()
+                    return None
+                (folder / "attempts" / token).mkdir(parents=True)
+                write_whole(folder / "spec.json", spec.model_dump_json(indent=1) + "\n")
+            except BaseException:
+                claim.release()
+                raise
+        claim.start_heartbeat()
         return Attempt(self, key, claim)
 
     def join(self, key: str, token: str) -> Attempt:
@@ -148,7 +180,7 @@ class Store:
 
     def settle(self, key: str) -> None:
         """Complete a publication that was cut, and remove what attempts left."""
-        record = self._published(key)
+        record = self._finished(key)
         folder = self.run_folder(key)
         winner = folder / "attempts" / record.attempt
         for name in record.files:
@@ -162,102 +194,58 @@ class Store:
         fsync_folder(folder)
         shutil.rmtree(folder / "attempts", ignore_errors=True)
 
-    def _published(self, key: str) -> Record:
-        record = self.record(key)
-        if record is None or record.status != "ok":
+    def tidy(self, key: str) -> None:
+        """`settle` a published run, unless the process that published it is still at it."""
+        folder = self.run_folder(key)
+        if (folder / "attempts").is_dir():
+            with contextlib.suppress(ClaimError, OSError):  # a reader may lack the right to write
+                claim = Claim.take(folder, uuid.uuid4().hex[:12], notify=lambda _: None)
+                try:
+                    self.settle(key)
+                finally:
+                    claim.release()
+
+    def _finished(self, key: str) -> Record:
+        record = self.published(key)
+        if record is None:
             raise StoreError(f"run {key} in {self.folder} is not finished", fix="finish it with the same command")
         return record
+
+    def _read(self, path: Path, key: str) -> Record:
+        try:
+            record = load(Record, path.read_text(encoding="utf-8", errors="replace"), str(path))
+            if record.key != key:
+                raise StoreError(f"{path} holds the record of run {record.key}", wanted=key)
+            return record.model_copy(update={"evaluations": self._evaluations(key, record.attempt)})
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error}", fix="check its permissions and the disk") from error
+
+    def _readable(self, path: Path, key: str) -> list[Record]:
+        """An attempt's record tells what went wrong; a damaged one must not stand in the way of the next attempt."""
+        with contextlib.suppress(StoreError, FileNotFoundError):
+            return [self._read(path, key)]
+        return []
 
     def _evaluation_folders(self, key: str, attempt: str) -> list[Path]:
         folder = self.run_folder(key)
         return [folder / "evaluations", *folder.glob(f"attempts/{attempt}/evaluations")]
 
     def _evaluations(self, key: str, attempt: str) -> tuple[Evaluation, ...]:
-        return read_evaluations(self._evaluation_folders(key, attempt))
-
-
-def read_evaluations(folders: Iterable[Path]) -> tuple[Evaluation, ...]:
-    """All that lie in the folders, by step; of equal ones the first."""
-    found: dict[str, Evaluation] = {}
-    for folder in folders:
-        for path in sorted(folder.glob("*/scores.json")):
-            evaluation = load(Evaluation, path.read_text(encoding="utf-8", errors="replace"), str(path))
-            found.setdefault(evaluation.key, evaluation)
-    return tuple(sorted(found.values(), key=lambda e: (e.step, e.final, e.dataset, e.split, e.key)))
-
-
-def write_evaluation(folder: Path, evaluation: Evaluation, counts: pl.DataFrame) -> Evaluation:
-    """Write `folder/<key>/` whole or not at all. Returns what is there now, with the sha256 of its counts."""
-    final = folder / evaluation.key
-    temporary = folder / f".{evaluation.key}.{uuid.uuid4().hex[:8]}.tmp"
-    temporary.mkdir(parents=True)
-    try:
-        with whole_file(temporary / "counts.parquet") as file:
-            counts.write_parquet(file, compression="zstd", statistics=False)
-        written = evaluation.model_copy(update={"counts_sha256": digest(temporary / "counts.parquet")})
-        write_whole(temporary / "scores.json", written.to_json())
-        with contextlib.suppress(FileExistsError):
-            try:
-                temporary.rename(final)
-            except OSError as error:
-                if not final.is_dir():
-                    raise
-                raise FileExistsError from error
-            fsync_folder(folder)
-            return written
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return load(Evaluation, (final / "scores.json").read_text(encoding="utf-8"), str(final))
-
-
-class Attempt:
-    """One try at a run, in a folder of its own."""
-
-    def __init__(self, store: Store, key: str, claim: Claim) -> None:
-        self.store, self.key, self.claim = store, key, claim
-        self.token = claim.token
-        self.folder = store.run_folder(key) / "attempts" / claim.token
-
-    @property
-    def others(self) -> list[Path]:
-        """Folders of the attempts before this one."""
-        return [path for path in self.folder.parent.iterdir() if path.is_dir() and path != self.folder]
-
-    def add_evaluation(self, evaluation: Evaluation, counts: pl.DataFrame) -> None:
-        write_evaluation(self.folder / "evaluations", evaluation, counts)
-
-    def evaluations(self) -> tuple[Evaluation, ...]:
-        return read_evaluations([self.folder / "evaluations"])
-
-    def inherit(self, other: Path, *, step: int) -> None:
-        """Take over an earlier attempt's step log and evaluations, up to its checkpoint at `step`."""
-        lines = (other / LOG).read_text(encoding="utf-8").splitlines(keepends=True)
-        if len(lines) < step:
-            raise StoreError(f"{other / LOG} has {len(lines)} lines", wanted=f"{step}, one for each step")
-        write_whole(self.folder / LOG, "".join(lines[:step]))
-        for path in other.glob("evaluations/*/scores.json"):
-            evaluation = load(Evaluation, path.read_text(encoding="utf-8"), str(path))
-            target = self.folder / "evaluations" / evaluation.key
-            if evaluation.step <= step and not target.exists():
-                temporary = target.with_name(f".{evaluation.key}.tmp")
-                shutil.copytree(path.parent, temporary)
-                temporary.rename(target)
-
-    def publish(self, record: Record) -> Record:
-        """Make this attempt the run, unless another one was first. Returns the run's record."""
-        files = {name: digest(self.folder / name) for name in (LOG, WEIGHTS) if (self.folder / name).is_file()}
-        record = record.model_copy(update={"files": files})
-        with contextlib.suppress(FileExistsError):
-            write_whole(self.store.run_folder(self.key) / "record.json", record.to_json(), exclusive=True)
-        self.store.settle(self.key)
-        self.claim.release()
-        published = self.store.record(self.key)
-        assert published is not None
-        return published
-
-    def give_up(self, record: Record) -> None:
-        """Leave the record of a failed or interrupted attempt, and let the run go."""
+        folders = self._evaluation_folders(key, attempt)
         try:
-            write_whole(self.folder / "record.json", record.to_json())
-        finally:
-            self.claim.release()
+            found = read_evaluations(folders)
+        except FileNotFoundError:  # moved up just now, by whoever settles the run
+            found = read_evaluations(folders)
+        if strangers := [evaluation.key for evaluation in found if evaluation.run != key]:
+            raise StoreError(f"evaluation {strangers[0]} in run {key} is of another run", fix="move it away")
+        return found
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error}", fix="choose another --store or free space") from error

@@ -10,7 +10,7 @@ from segrank.assemble import build_segmenter
 from segrank.decoders.linear import LinearDecoder
 from segrank.encoders.encoder import Encoder
 from segrank.spec import RunSpec
-from segrank.train.flops import count_flops
+from segrank.train.cost import count_shapes
 from segrank.train.segmenter import Segmenter
 
 HEIGHT, WIDTH, PATCH, DIM, DEPTH, CLASSES = 48, 80, 8, 128, 4, 7
@@ -29,23 +29,31 @@ DECODER = 2 * PATCHES * DIM * CLASSES
 
 def test_forward_and_training_flops_equal_the_count_by_hand() -> None:
     segmenter, _ = build_segmenter(SPEC, CLASSES)
-    forward, training = count_flops(segmenter, SPEC.crop)
-    assert forward == ENCODER + DECODER
+    shapes = count_shapes(segmenter, SPEC.crop)
+    assert shapes.forward_flops == ENCODER + DECODER
     # backward: the same once for inputs and once for weights; images need no gradient
-    assert training == 3 * (ENCODER + DECODER) - EMBED
+    assert shapes.train_flops == 3 * (ENCODER + DECODER) - EMBED
+    assert shapes.without_gradient == ()
 
 
 def test_a_frozen_encoder_has_no_backward() -> None:
     segmenter, _ = build_segmenter(SPEC.replace(freeze=True), CLASSES)
     # of the decoder, weights only: features need no gradient
-    assert count_flops(segmenter, SPEC.crop) == (ENCODER + DECODER, ENCODER + 2 * DECODER)
+    assert count_shapes(segmenter, SPEC.crop) == (ENCODER + DECODER, ENCODER + 2 * DECODER, ())
+
+
+def test_parameters_that_the_loss_does_not_depend_on_are_named() -> None:
+    segmenter, _ = build_segmenter(SPEC, CLASSES)
+    segmenter.encoder.backbone.idle = nn.Linear(2, 2)
+    found = count_shapes(segmenter, SPEC.crop).without_gradient
+    assert found == ("encoder.backbone.idle.weight", "encoder.backbone.idle.bias")
 
 
 def test_counting_leaves_the_network_alone() -> None:
     segmenter, _ = build_segmenter(SPEC, CLASSES)
     before = {name: value.clone() for name, value in segmenter.state_dict().items()}
     random = torch.get_rng_state()
-    count_flops(segmenter.eval(), SPEC.crop)
+    count_shapes(segmenter.eval(), SPEC.crop)
     assert torch.equal(torch.get_rng_state(), random)
     assert not segmenter.training
     assert all(parameter.grad is None for parameter in segmenter.parameters())
@@ -70,4 +78,4 @@ def test_what_cannot_be_counted_is_none(freeze: bool) -> None:
         ByValue(), dim=4, crop=SPEC.crop, patch_size=PATCH, mean=[0.5] * 3, std=[0.5] * 3, name="by value"
     )
     segmenter = Segmenter(encoder, LinearDecoder(4, CLASSES), freeze=freeze)
-    assert count_flops(segmenter, SPEC.crop) == (None, None)
+    assert count_shapes(segmenter, SPEC.crop) == (None, None, ())

@@ -13,14 +13,15 @@ from torch.utils.data import Dataset as TorchDataset
 
 from segrank.data.augment import augment
 from segrank.data.dataset import Split
-from segrank.errors import DataError
+from segrank.errors import DataError, SegrankError, TrainingError
+from segrank.stop import leave_signals_to_the_run
 
 REDRAWS = 100
 """Samples tried in place of one that has nothing to learn from, before the split is given up."""
 
 
-class TrainingSamples(TorchDataset[tuple[Tensor, Tensor]]):
-    """Position -> (image (3 H W), labels (H W)), uint8, augmented and cropped.
+class TrainingSamples(TorchDataset[tuple[Tensor, Tensor] | SegrankError]):
+    """Position -> (image (3 H W), labels (H W)), uint8, augmented and cropped; or why there is none.
 
     Position p is place p % n of epoch p // n, and each epoch has an order of its own. An image whose label
     file holds a single value, or that gives no crop with a labelled pixel, is replaced by a random other.
@@ -33,7 +34,14 @@ class TrainingSamples(TorchDataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.split)
 
-    def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, position: int) -> tuple[Tensor, Tensor] | SegrankError:
+        try:
+            return self._sample(position)
+        except SegrankError as error:
+            # raised in a worker, it would come out of the loader wrapped in the worker's traceback
+            return error
+
+    def _sample(self, position: int) -> tuple[Tensor, Tensor]:
         epoch, place = divmod(position, len(self.split))
         if self._order[0] != epoch:
             order = _generator(self.seed, epoch).permutation(len(self.split))
@@ -89,20 +97,45 @@ def training_batches(
     workers: int = 0,
     pin_memory: bool = False,
     context: str = "forkserver",
-) -> DataLoader[tuple[Tensor, Tensor]]:
+) -> Iterator[tuple[Tensor, Tensor]]:
     """One batch a step, from `first_step` to `steps`: images (b 3 H W) and labels (b H W), uint8.
 
     Args:
         batch_size: the effective batch; each of `ranks` gets its part of it.
         context: how workers start. Not fork by default: polars and CUDA do not survive one.
+
+    Raises:
+        DataError: a sample cannot be read. TrainingError: a worker died.
     """
     assert batch_size % ranks == 0
-    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+    loader: DataLoader[tuple[Tensor, Tensor] | SegrankError] = DataLoader(
         TrainingSamples(split, crop, seed),
         batch_sampler=_Positions(first_step, steps, batch_size, rank, ranks),
         num_workers=workers,
         multiprocessing_context=context if workers else None,
         pin_memory=pin_memory,
+        collate_fn=_collate,
+        worker_init_fn=leave_signals_to_the_run,
         generator=torch.Generator(),  # its own: the loader would draw from the global one
     )
-    return loader
+    try:
+        for batch in loader:
+            if isinstance(batch, SegrankError):
+                raise batch
+            yield batch
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrainingError(
+            f"a process that prepares data died: {error}",
+            fix='fewer --workers if memory ran out; in a script, put the call under `if __name__ == "__main__":`',
+        ) from error
+
+
+def _collate(samples: list[tuple[Tensor, Tensor] | SegrankError]) -> tuple[Tensor, Tensor] | SegrankError:
+    good = []
+    for sample in samples:
+        if isinstance(sample, SegrankError):
+            return sample
+        good.append(sample)
+    return torch.stack([image for image, _ in good]), torch.stack([labels for _, labels in good])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 
@@ -12,10 +13,10 @@ from lightning_fabric import Fabric
 
 from segrank.counts import confusion_from_table, scores
 from segrank.data.dataset import Dataset
-from segrank.errors import DataError
 from segrank.evaluate.evaluate import evaluate
 from segrank.record import Evaluation
 from segrank.spec import SCHEMA, Precision, key_of
+from segrank.stop import Stopped
 from segrank.train.segmenter import Segmenter
 
 ALONG_THE_WAY = (1 / 8, 1 / 4, 1 / 2, 3 / 4)
@@ -65,29 +66,32 @@ def score(
     step: int,
     final: bool,
     on_image: Callable[[str, int, int], None],
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Evaluation, pl.DataFrame]:
     """Evaluate on a split (on part of it unless `final`), each rank its share of the images.
 
     Args:
         classes: the ones that the segmenter was trained for.
         on_image: called after each image with what is being done, images done, images in all.
+        stop: asked after each image.
 
     Raises:
-        DataError: the dataset has other classes.
+        DataError: as `evaluate`. Stopped: `stop` said so, on this rank or another.
     """
     started = time.monotonic()
-    if tuple(dataset.classes) != tuple(classes):
-        raise DataError(
-            f"{dataset_name} has classes {', '.join(dataset.classes)}"[:400],
-            wanted=f"the classes that the run was trained for: {', '.join(classes)}"[:400],
-        )
     split = dataset.split(split_name)
     some = None if final else images_along_the_way(len(split))
     indices = list(range(len(split))) if some is None else some
     work = f"evaluate on {split_name}" + ("" if final else f" at step {step}")
 
+    def after_image(done: int, total: int) -> None:
+        on_image(work, done, total)
+        if stop():
+            raise Stopped
+
     dtype = _DTYPES.get(precision)
-    with torch.autocast(fabric.device.type, dtype=dtype, enabled=dtype is not None):
+    counts: pl.DataFrame | None = None
+    with contextlib.suppress(Stopped), torch.autocast(fabric.device.type, dtype=dtype, enabled=dtype is not None):
         counts = evaluate(
             segmenter,
             split,
@@ -95,9 +99,12 @@ def score(
             crop,
             len(classes),
             device=fabric.device,
-            on_image=lambda done, total: on_image(work, done, total),
+            on_image=after_image,
             threads=READ_AHEAD,
         )
+    # a rank that was stopped must not leave the others waiting for its counts
+    if fabric.strategy.reduce_boolean_decision(counts is None, all=False) or counts is None:
+        raise Stopped
     if fabric.world_size > 1:
         counts = _gather(counts, [split.names[i] for i in indices], fabric.world_size)
     digest = split.digest()

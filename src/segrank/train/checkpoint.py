@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from segrank.files import digest, whole_file, write_whole
+from segrank.files import digest, fsync_folder, whole_file, write_whole
 
 _NAME = re.compile(r"step-(\d{9})\.pt")
 
@@ -38,9 +38,11 @@ def remove(path: Path) -> None:
 
 
 def move(path: Path, folder: Path) -> None:
-    """Into another folder; the sha256 last, because it is what makes it count."""
+    """Into another folder. The sha256 is there first, so that at no moment neither place has a whole one."""
+    write_whole((folder / path.name).with_suffix(".sha256"), path.with_suffix(".sha256").read_text())
     path.replace(folder / path.name)
-    path.with_suffix(".sha256").replace(folder / path.with_suffix(".sha256").name)
+    fsync_folder(folder)
+    path.with_suffix(".sha256").unlink(missing_ok=True)
 
 
 def newest_first(folders: Iterable[Path]) -> list[Path]:
@@ -55,8 +57,12 @@ def newest_first(folders: Iterable[Path]) -> list[Path]:
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """The state, or none if the file is not as it was written."""
-    with contextlib.suppress(OSError):
+    """The state, or none if the file is not as it was written.
+
+    Raises:
+        OSError: the file is there but cannot be read now; it may be whole.
+    """
+    with contextlib.suppress(FileNotFoundError):
         if digest(path) == path.with_suffix(".sha256").read_text().strip():
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             return state

@@ -26,6 +26,8 @@ class Progress:
     step: int = 0
     train_s: float = 0.0
     data_wait_s: float = 0.0
+    peak_host_gib: float = 0.0
+    peak_device_gib: float | None = None
 
 
 def train(
@@ -129,9 +131,10 @@ def _backward(
             if not is_out_of_memory(error):
                 raise
             if progress.micro_batch == 1 or fabric.world_size > 1:
+                smaller = "" if progress.micro_batch == 1 else "--micro-batch, "
                 raise TrainingError(
-                    f"out of memory with {progress.micro_batch} images at a time on {fabric.device}",
-                    fix="use a smaller --micro-batch, crop or encoder, or another precision",
+                    f"out of memory with a micro-batch of {progress.micro_batch} on {fabric.device}",
+                    fix=f"use a smaller {smaller}crop or encoder, or precision=bf16",
                 ) from error
         # outside the handler, so that the failed pass is no longer referenced
         progress.micro_batch = (progress.micro_batch + 1) // 2

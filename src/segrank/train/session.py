@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import resource
-import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,18 +16,18 @@ import safetensors.torch
 import torch
 from lightning_fabric import Fabric
 
-from segrank.assemble import build_segmenter
-from segrank.data import open_dataset
-from segrank.data.dataset import Dataset
+from segrank.assemble import Data, build_segmenter
+from segrank.attempt import LOG, WEIGHTS, Attempt
 from segrank.data.loader import training_batches
-from segrank.evaluate.score import score, steps_along_the_way
-from segrank.files import whole_file
+from segrank.errors import EncoderError, StoreError
+from segrank.evaluate.score import evaluation_key, images_along_the_way, score, steps_along_the_way
+from segrank.files import write_whole
 from segrank.progress import Reporter
 from segrank.provenance import provenance
 from segrank.record import Cost, Record, Status, WeightsReport
-from segrank.store import LOG, WEIGHTS, Attempt
+from segrank.stop import Stopped
 from segrank.train import checkpoint
-from segrank.train.flops import count_flops
+from segrank.train.cost import count_shapes, peak_device_gib, peak_host_gib
 from segrank.train.loop import Progress, train
 from segrank.train.optim import adamw
 from segrank.train.segmenter import Segmenter
@@ -37,8 +36,14 @@ CPU_PIXELS = 2**19
 """In a micro-batch on a CPU: more of them only cost memory."""
 
 
-class Stopped(Exception):  # noqa: N818  not an error
-    """Asked to stop, in the middle of an evaluation."""
+@dataclass(frozen=True)
+class How:
+    """How to run, as opposed to what: see `segrank.run`."""
+
+    workers: int
+    micro_batch: int | None
+    checkpoint_every_s: float
+    keep_weights: bool
 
 
 class Session:
@@ -49,40 +54,33 @@ class Session:
         fabric: Fabric,
         record: Record,
         attempt: Attempt,
+        data: Data,
+        how: How,
         reporter: Reporter,
         stop: Callable[[], bool],
-        *,
-        workers: int,
-        micro_batch: int | None,
-        checkpoint_every_s: float,
-        keep_weights: bool,
     ) -> None:
-        self.fabric, self.record, self.attempt = fabric, record, attempt
-        self.reporter, self.stop, self.workers = reporter, stop, workers
-        self.checkpoint_every_s, self.keep_weights = checkpoint_every_s, keep_weights
+        self.fabric, self.record, self.attempt, self.data = fabric, record, attempt, data
+        self.how, self.reporter, self.stop = how, reporter, stop
         self.spec = spec = record.spec
-        share = spec.batch_size // fabric.world_size
+        self.share = spec.batch_size // fabric.world_size
         on_cpu = fabric.device.type == "cpu"
-        fits = max(1, CPU_PIXELS // (spec.crop[0] * spec.crop[1])) if on_cpu else share
-        self.progress = Progress(micro_batch=min(micro_batch or fits, share))
+        fits = max(1, CPU_PIXELS // (spec.crop[0] * spec.crop[1])) if on_cpu else self.share
+        self.progress = Progress(micro_batch=min(how.micro_batch or fits, self.share))
         self.weights = WeightsReport()
         self.cost = Cost()
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
-        self.attempts = 1
+        self.attempts = len(attempt.others) + 1
 
     def go(self) -> Record:
         """From wherever earlier attempts came to, to the end or to a stop."""
-        spec, fabric = self.spec, self.fabric
-        dataset = open_dataset(spec.dataset)
-        eval_dataset = open_dataset(spec.eval_dataset) if spec.eval_dataset else dataset
-        train_split, eval_split = dataset.split(spec.train_split), eval_dataset.split(spec.eval_split)
-        segmenter, self.weights = build_segmenter(spec, len(dataset.classes))
+        spec, fabric, data = self.spec, self.fabric, self.data
+        segmenter, self.weights = build_segmenter(spec, len(data.dataset.classes))
         self.reporter.say(
-            f"run {self.record.key}: {spec.encoder} on {dataset.name}, {len(train_split)} training images, "
-            f"{len(eval_split)} to score on, {self.record.precision} on {fabric.device}"
+            f"run {self.record.key}: {spec.encoder} on {data.dataset.name}, {len(data.train_split)} training images, "
+            f"{len(data.eval_split)} to score on, {self.record.precision} on {fabric.device}"
         )
         self.reporter.say(_describe(self.weights))
-        self.cost = _static_cost(segmenter, spec.crop)
+        self._count(segmenter)
         optimizer = adamw(
             segmenter,
             lr=spec.lr,
@@ -99,18 +97,18 @@ class Session:
             def on_step(step: int, loss: float, lr: float) -> None:
                 self.attempt.claim.state.update(step=step, steps=spec.steps)
                 log.write(json.dumps({"step": step, "loss": loss, "lr": lr}) + "\n")
-                self._advance("train", step, spec.steps, f"loss {loss:.3f}")
+                self.reporter.advance("train", step, spec.steps, f"loss {loss:.3f}")
 
             def on_checkpoint() -> None:
                 if fabric.is_global_zero:
-                    self.attempt.claim.check()
+                    self.attempt.check()
                     log.flush()
                     os.fsync(log.fileno())
                     state = self._state(segmenter, optimizer)
                     checkpoint.save(self.attempt.folder, self.progress.step, state)
 
             def on_evaluate(step: int) -> None:
-                self._evaluate(segmenter, eval_dataset, dataset.classes, step)
+                self._evaluate(segmenter, step)
 
             try:
                 train(
@@ -118,7 +116,7 @@ class Session:
                     model,
                     optimizer,
                     training_batches(
-                        train_split,
+                        data.train_split,
                         crop=spec.crop,
                         seed=spec.seed,
                         batch_size=spec.batch_size,
@@ -126,7 +124,7 @@ class Session:
                         first_step=self.progress.step,
                         rank=fabric.global_rank,
                         ranks=fabric.world_size,
-                        workers=self.workers,
+                        workers=self.how.workers,
                         pin_memory=fabric.device.type == "cuda",
                     ),
                     self.progress,
@@ -134,113 +132,143 @@ class Session:
                     poly_power=spec.poly_power,
                     seed=spec.seed,
                     evaluate_at=steps_along_the_way(spec.steps),
-                    checkpoint_every_s=self.checkpoint_every_s,
+                    checkpoint_every_s=self.how.checkpoint_every_s,
                     on_step=on_step,
                     on_evaluate=on_evaluate,
                     on_checkpoint=on_checkpoint,
                     stop=self.stop,
                 )
                 if self.progress.step == spec.steps:
-                    self._evaluate(segmenter, eval_dataset, dataset.classes, spec.steps)
+                    self._evaluate(segmenter, spec.steps)
                     return self._publish(segmenter)
             except Stopped:
                 pass
-        return self.end("interrupted")
-
-    def end(self, status: Status, error: BaseException | None = None) -> Record:
-        """Leave what is known of an attempt that does not publish, and let the run go."""
-        text = ""
-        if error is not None:
-            frames = "".join(traceback.format_tb(error.__traceback__)[-4:])
-            text = f"{type(error).__name__}: {error}\n{frames}"
-        record = self._record(status, text)
-        if self.fabric.is_global_zero:
-            self.attempt.give_up(record)
+        self.reporter.say(f"stopped at step {self.progress.step} of {spec.steps}; the same command goes on from there")
+        record = self._end("interrupted")
+        fabric.barrier()
         return record
 
-    def _evaluate(self, segmenter: Segmenter, dataset: Dataset, classes: tuple[str, ...], step: int) -> None:
+    def fail(self, error: BaseException) -> None:
+        """Leave the error in a record, if the disk still takes one, and let the run go. Raises nothing."""
+        interrupted = isinstance(error, KeyboardInterrupt)
+        notes = getattr(error, "__notes__", [])
+        frames = traceback.format_tb(error.__traceback__)[-4:]
+        text = "" if interrupted else "\n".join([f"{type(error).__name__}: {error}", *notes, "".join(frames)])
+        with suppress(Exception):
+            if self.fabric.is_global_zero:
+                self._end("interrupted" if interrupted else "failed", text + self._errors_of_other_ranks())
+            else:
+                write_whole(self.attempt.folder / f"error-{self.fabric.global_rank}.txt", text)
+        launcher = self.fabric.strategy.launcher
+        for process in getattr(launcher, "procs", []):
+            process.terminate()  # Fabric would leave them waiting for this one
+
+    def _errors_of_other_ranks(self) -> str:
+        """Rank 0 often only learns that a connection was closed; the rank that closed it knows why."""
+        paths = sorted(self.attempt.folder.glob("error-*.txt"))
+        return "".join(f"\n{path.stem}: {path.read_text(errors='replace')}" for path in paths)
+
+    def _end(self, status: Status, error: str = "") -> Record:
+        try:
+            record = self._record(status, error)
+            if self.fabric.is_global_zero:
+                self.attempt.give_up(record)
+            return record
+        finally:
+            self.attempt.claim.release()
+
+    def _count(self, segmenter: Segmenter) -> None:
+        shapes = count_shapes(segmenter, self.spec.crop)
+        if shapes.without_gradient:
+            some = ", ".join(shapes.without_gradient[:3])
+            if self.fabric.world_size > 1:
+                raise EncoderError(
+                    f"the loss does not depend on {len(shapes.without_gradient)} parameters: {some}",
+                    wanted="a gradient for every trainable parameter; DDP would wait for it",
+                    fix="leave them out of the encoder, or set requires_grad=False on them",
+                )
+            self.reporter.say(f"the loss does not depend on {len(shapes.without_gradient)} parameters: {some}")
+        self.cost = Cost(
+            encoder_parameters=sum(p.numel() for p in segmenter.encoder.parameters()),
+            decoder_parameters=sum(p.numel() for p in segmenter.decoder.parameters()),
+            trained_parameters=sum(p.numel() for p in segmenter.parameters() if p.requires_grad),
+            forward_flops=shapes.forward_flops,
+            train_flops=shapes.train_flops,
+        )
+
+    def _evaluate(self, segmenter: Segmenter, step: int) -> None:
         """Along the way, or at the end; unless an earlier attempt has done it."""
-        spec, final = self.spec, step == self.spec.steps
-        if not final and step in {evaluation.step for evaluation in self.attempt.evaluations()}:
+        spec, data, final = self.spec, self.data, step == self.spec.steps
+        precision = spec.score_precision if final else self.record.precision
+        images = None if final else images_along_the_way(len(data.eval_split))
+        digest = data.eval_split.digest()
+        key = evaluation_key(self.record.key, digest, spec.eval_split, precision, step, images)
+        if final:
+            self.record = self.record.model_copy(update={"final": key})
+        if key in {evaluation.key for evaluation in self.attempt.evaluations()}:
             return
-
-        def on_image(work: str, done: int, total: int) -> None:
-            self._advance(work, done, total)
-            # ranks would stop at different images, and wait for one another
-            if self.fabric.world_size == 1 and self.stop():
-                raise Stopped
-
         evaluation, counts = score(
             self.fabric,
             segmenter,
-            dataset,
+            data.eval_dataset,
             run=self.record.key,
             dataset_name=spec.eval_dataset or spec.dataset,
             split_name=spec.eval_split,
-            classes=classes,
+            classes=data.dataset.classes,
             crop=spec.crop,
-            precision=spec.score_precision if final else self.record.precision,
+            precision=precision,
             step=step,
             final=final,
-            on_image=on_image,
+            on_image=self.reporter.advance,
+            stop=self.stop,
         )
         self.reporter.say(
             f"step {step}: mIoU {100 * evaluation.scores.miou:.2f} on {evaluation.images} images of {spec.eval_split}"
         )
-        if final:
-            self.record = self.record.model_copy(update={"final": evaluation.key})
         if self.fabric.is_global_zero:
             self.attempt.add_evaluation(evaluation, counts)
 
     def _publish(self, segmenter: Segmenter) -> Record:
         if self.fabric.is_global_zero:
-            self.attempt.claim.check()
-            if self.keep_weights:
+            self.attempt.check()
+            if self.how.keep_weights:
                 tensors = {name: value.contiguous() for name, value in segmenter.state_dict().items()}
-                with whole_file(self.attempt.folder / WEIGHTS) as file:
-                    file.write(safetensors.torch.save(tensors))
+                write_whole(self.attempt.folder / WEIGHTS, safetensors.torch.save(tensors))
             self.attempt.publish(self._record("ok"))
         self.fabric.barrier()
-        record = self.attempt.store.record(self.record.key)
+        record = self.attempt.store.published(self.record.key)
         assert record is not None
         return record
 
     def _record(self, status: Status, error: str = "") -> Record:
-        progress, device = self.progress, self.fabric.device
+        progress, device = self._measured(), self.fabric.device
         busy_s = progress.train_s + progress.data_wait_s
-        on_gpu = device.type == "cuda"
-        # kilobytes on Linux, bytes on macOS
-        to_gib = 2**30 if sys.platform == "darwin" else 2**20
+        evaluations = self.attempt.evaluations()
         cost = {
-            "train_s": progress.train_s,
-            "data_wait_s": progress.data_wait_s,
-            "evaluation_s": sum(evaluation.seconds for evaluation in self.attempt.evaluations()),
+            **asdict(progress),
+            "evaluation_s": sum(evaluation.seconds for evaluation in evaluations),
             "images_per_s": progress.step * self.spec.batch_size / busy_s if busy_s else None,
-            "peak_host_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / to_gib,
-            "peak_device_gib": torch.cuda.max_memory_allocated(device) / 2**30 if on_gpu else None,
-            "micro_batch": progress.micro_batch,
         }
         made_with = provenance(
-            device=torch.cuda.get_device_name(device) if on_gpu else "cpu",
+            device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
             devices=self.fabric.world_size,
-            workers=self.workers,
+            workers=self.how.workers,
             attempts=self.attempts,
             started=self.started,
             weights=self.weights,
+            train_images=len(self.data.train_split),
         )
-        return self.record.model_copy(
-            update={
-                "status": status,
-                "error": error,
-                "step": progress.step,
-                "cost": self.cost.model_copy(update=cost),
-                "provenance": made_with,
-            }
-        )
+        step = cost.pop("step")
+        changes = {"status": status, "error": error, "step": step, "provenance": made_with}
+        return self.record.model_copy(update={**changes, "cost": self.cost.model_copy(update=cost)})
 
-    def _advance(self, work: str, done: int, total: int, note: str = "") -> None:
-        if self.fabric.is_global_zero:
-            self.reporter.advance(work, done, total, note)
+    def _measured(self) -> Progress:
+        """Progress with the peaks of this attempt; those of earlier ones are in it."""
+        host, device = peak_host_gib(), peak_device_gib(self.fabric.device)
+        self.progress.peak_host_gib = max(self.progress.peak_host_gib, host)
+        if device is not None:
+            self.progress.peak_device_gib = max(self.progress.peak_device_gib or 0.0, device)
+        return self.progress
 
     def _open_log(self) -> TextIO:
         """The step log, at its end: `_resume` has put the earlier lines there."""
@@ -254,48 +282,53 @@ class Session:
             "model": _trained(segmenter).state_dict(),
             "optimizer": optimizer.state_dict(),
             "scaler": self.fabric.strategy.precision.state_dict(),
-            "progress": asdict(self.progress),
+            "progress": asdict(self._measured()),
             "started": self.started,
-            "attempts": self.attempts,
         }
 
     def _resume(self, segmenter: Segmenter, optimizer: torch.optim.Optimizer) -> None:
-        """Go on from the newest intact checkpoint of earlier attempts, if there is one."""
-        earlier = self.attempt.others
-        for path in checkpoint.newest_first(earlier):
+        """Go on from the newest intact checkpoint of earlier attempts, if there is one.
+
+        Raises:
+            StoreError: there are checkpoints, and all are damaged.
+        """
+        chosen = self._newest_intact() if self.fabric.is_global_zero else None
+        path = Path(self.fabric.broadcast(str(chosen or "")))
+        if path != Path():
             state = checkpoint.load(path)
-            if state is None or state["key"] != self.record.key:
-                self.reporter.say(f"{path.name} is damaged; going back to the one before")
-                continue
+            assert state is not None
             _trained(segmenter).load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
             self.fabric.strategy.precision.load_state_dict(state["scaler"])
-            self.progress = Progress(**state["progress"])
-            self.started, self.attempts = state["started"], state["attempts"] + 1
-            self.fabric.barrier()  # all ranks have read it
-            if self.fabric.is_global_zero:
-                self.attempt.inherit(path.parent, step=self.progress.step)
-                checkpoint.move(path, self.attempt.folder)
-                for other in checkpoint.newest_first(earlier):
-                    checkpoint.remove(other)
-            self.fabric.barrier()  # and see the same evaluations behind them
+            saved = Progress(**state["progress"])
+            micro_batch = min(self.how.micro_batch or saved.micro_batch, self.share)
+            self.progress, self.started = replace(saved, micro_batch=micro_batch), state["started"]
             self.reporter.say(f"going on from step {self.progress.step} of {self.spec.steps}")
-            return
+        self.fabric.barrier()  # all ranks have read it
+        if self.fabric.is_global_zero:
+            if chosen is not None:
+                self.attempt.inherit(chosen.parent, step=self.progress.step)
+                checkpoint.move(chosen, self.attempt.folder)
+            self.attempt.clear_others()
+        self.fabric.barrier()  # and see the same evaluations behind them
+
+    def _newest_intact(self) -> Path | None:
+        paths = checkpoint.newest_first(self.attempt.others)
+        for path in paths:
+            state = checkpoint.load(path)
+            if state is not None and state["key"] == self.record.key:
+                return path
+            self.reporter.say(f"{path.name} is damaged; going back to the one before")
+        if paths:
+            raise StoreError(
+                f"all {len(paths)} checkpoints in {self.attempt.folder.parent} are damaged",
+                fix="restore one, or remove that folder to start from step 0",
+            )
+        return None
 
 
 def _trained(segmenter: Segmenter) -> torch.nn.Module:
     return segmenter.decoder if segmenter.freeze else segmenter
-
-
-def _static_cost(segmenter: Segmenter, crop: tuple[int, int]) -> Cost:
-    forward, training = count_flops(segmenter, crop)
-    return Cost(
-        encoder_parameters=sum(p.numel() for p in segmenter.encoder.parameters()),
-        decoder_parameters=sum(p.numel() for p in segmenter.decoder.parameters()),
-        trained_parameters=sum(p.numel() for p in segmenter.parameters() if p.requires_grad),
-        forward_flops=forward,
-        train_flops=training,
-    )
 
 
 def _describe(weights: WeightsReport) -> str:
