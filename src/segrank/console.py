@@ -136,7 +136,9 @@ def print_dataset_report(report: DatasetReport) -> None:
 def print_running(key: str, beat: dict[str, Any]) -> None:
     """A run that somebody is at, as its claim and heartbeat say."""
     steps = f"step {beat['step']} of {beat['steps']}" if "step" in beat else "starting"
-    out().print(_plain(f"{key} is being run by process {beat.get('pid')} on {beat.get('machine')}: {steps}"))
+    out().print(
+        _plain(f"{key} is being run by process {beat.get('pid')} on {str(beat.get('machine')).split()[0]}: {steps}")
+    )
 
 
 def _setting(spec: RunSpec) -> str:

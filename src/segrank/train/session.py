@@ -175,7 +175,8 @@ class Session:
                 self.attempt.give_up(record)
             return record
         finally:
-            self.attempt.claim.release()
+            if self.fabric.is_global_zero:  # the claim is the attempt's, and so every rank's
+                self.attempt.claim.release()
 
     def _count(self, segmenter: Segmenter) -> None:
         shapes = count_shapes(segmenter, self.spec.crop)

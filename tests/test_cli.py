@@ -1,0 +1,97 @@
+"""The verbs, as a user gives them, on one small finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from segrank.cli import app
+from segrank.data import open_dataset
+from segrank.data.palette import class_colours
+from segrank.record import Record
+from segrank.run import run
+from segrank.spec import RunSpec
+
+DATASET = "scenes?size=32&train=24&val=8"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Record]:
+    store = tmp_path_factory.mktemp("store")
+    spec = RunSpec(
+        encoder="small:shallow", weights="random", dataset=DATASET, crop=(32, 32), patch_size=8, steps=4, batch_size=4
+    )
+    return store, run(spec, store=store)
+
+
+def call(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_show_lists_runs_and_tells_all_of_one(finished: tuple[Path, Record]) -> None:
+    store, record = finished
+    listed = call("show", "--store", store)
+    assert f"{100 * (record.miou or 0):.2f}" in listed
+    assert record.key in listed
+    shown = call("show", record.key[:5], "--store", store)
+    for text in ("small:shallow", "step 4 of 4", "micro-batch 4", "balloon", "mIoU along the way", record.key):
+        assert text in shown
+
+
+def test_show_of_an_empty_store_says_so(tmp_path: Path) -> None:
+    assert "there are no runs" in call("show", "--store", tmp_path)
+
+
+def test_evaluate_adds_an_evaluation_and_show_shows_it(finished: tuple[Path, Record]) -> None:
+    store, record = finished
+    said = call("evaluate", record.key, "--split", "shift", "--store", store)
+    assert "shift: 8 images" in said
+    assert "shift: 8 images" in call("show", record.key, "--store", store)
+
+
+def test_predict_writes_index_masks_and_overlays(finished: tuple[Path, Record], tmp_path: Path) -> None:
+    store, record = finished
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    for name, size in (("wide.jpg", (40, 90)), ("tall.png", (70, 33))):
+        Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(photos / name)
+    said = call("predict", record.key, photos, "--out", tmp_path / "masks", "--store", store)
+    assert "2 masks" in said
+    classes = len(open_dataset(DATASET).classes)
+    with Image.open(tmp_path / "masks" / "wide.png") as mask:
+        assert (mask.mode, mask.size) == ("P", (90, 40))
+        assert np.asarray(mask).max() < classes
+        palette = mask.getpalette()
+        assert palette is not None
+        assert palette[: 3 * classes] == class_colours(classes).flatten().tolist()
+    with Image.open(tmp_path / "masks" / "tall.overlay.png") as overlay:
+        assert (overlay.mode, overlay.size) == ("RGB", (33, 70))
+
+
+def test_data_check_ends_with_1_where_there_are_problems(tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    assert "no problems" in call("data", "check", DATASET, "--images", "3", "--sheet", sheet)
+    with Image.open(sheet) as image:
+        assert image.width > 100
+    (tmp_path / "d.yaml").write_text('name: d\nclasses: [a]\nsplits: {val: {images: "*.jpg", masks: "*.png"}}\n')
+    assert "problem: split" in call("data", "check", tmp_path / "d.yaml", code=1)
+
+
+def test_every_field_is_explained() -> None:
+    text = call("fields")
+    for name in RunSpec.model_fields:
+        assert name in text
+
+
+@pytest.mark.parametrize("verb", [[], ["run"], ["evaluate"], ["predict"], ["show"], ["demo"], ["data", "check"]])
+def test_help_teaches(verb: list[str]) -> None:
+    assert "Usage" in call(*verb, "--help")
