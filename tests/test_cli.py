@@ -13,7 +13,7 @@ from segrank.cli import app
 from segrank.data import open_dataset
 from segrank.data.palette import class_colours
 from segrank.record import Record
-from segrank.run import run
+from segrank.runner import run
 from segrank.spec import RunSpec
 
 DATASET = "scenes?size=32&train=24&val=8"

@@ -21,7 +21,7 @@ from segrank.attempt import LOG, WEIGHTS
 from segrank.errors import DataError, EncoderError, SpecError, StoreError, TrainingError
 from segrank.files import digest
 from segrank.record import Record
-from segrank.run import run
+from segrank.runner import run
 from segrank.spec import RunSpec
 from segrank.store import Store
 from segrank.train import checkpoint
@@ -318,7 +318,7 @@ def test_an_own_encoder_that_changed_is_not_scored_with_old_weights(tmp_path: Pa
     (tmp_path / "model.py").write_text(source)
     spec = SPEC.replace(encoder=f"file:{tmp_path / 'model.py'}:build", steps=1)
     record = run(spec, store=tmp_path / "store")
-    (tmp_path / "model.py").write_text(source.replace("3, 8, patch_size", "3, 8, patch_size, bias=True") + "# other\n")
+    (tmp_path / "model.py").write_text(source + "# changed\n")
     with pytest.raises(EncoderError, match="has changed since run"):
         segrank.evaluate_run(Store(tmp_path / "store"), record, split="shift")
     assert run(spec, store=tmp_path / "store").key != record.key

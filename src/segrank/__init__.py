@@ -27,9 +27,9 @@ from segrank.store import Store
 
 if TYPE_CHECKING:
     from segrank.rescore import evaluate_run, predict_images
-    from segrank.run import run
+    from segrank.runner import run
 
-_NEED_TORCH = {"run": "run", "evaluate_run": "rescore", "predict_images": "rescore"}
+_NEED_TORCH = {"run": "runner", "evaluate_run": "rescore", "predict_images": "rescore"}
 
 __all__ = [
     "ClaimError",
@@ -54,6 +54,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _NEED_TORCH:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # in globals(), so that the submodule `segrank.run` does not stand in the function's place
     value = globals()[name] = getattr(import_module(f"segrank.{_NEED_TORCH[name]}"), name)
     return value

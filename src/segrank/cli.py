@@ -79,7 +79,7 @@ def run(
             raise typer.BadParameter(f"give a SPEC.yaml, or {' and '.join(missing)}")
         spec = RunSpec(**named, **parse_overrides(assignments))
 
-    from segrank.run import run as run_spec
+    from segrank.runner import run as run_spec
 
     with _reporter() as reporter:
         record = run_spec(
@@ -181,7 +181,7 @@ def show(
 @app.command()
 def demo(store: StoreOption = Path("demo-store"), device: DeviceOption = "auto") -> None:
     """Rank three small encoders on generated scenes: about 3 minutes on 2 CPU cores."""
-    from segrank.run import run as run_spec
+    from segrank.runner import run as run_spec
     from segrank.study.demo import demo as specs
 
     records = []
@@ -223,6 +223,8 @@ def main() -> None:
     try:
         app()
     except SegrankError as error:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            sys.exit(1)  # the first process of several says it
         text = "\n".join([f"error: {error}", *getattr(error, "__notes__", [])])
         Console(stderr=True, soft_wrap=True).print(text, markup=False, highlight=False)
         sys.exit(1)

@@ -27,7 +27,7 @@ def print_record(record: Record, store: Store) -> None:
     console, cost = out(), record.cost
     facts = Table.grid(padding=(0, 2))
     fields = record.spec.model_dump(exclude_defaults=True)
-    flops = f"{cost.train_flops / 1e9:.1f} GFLOP an image" if cost.train_flops else "not counted"
+    flops = f"{cost.train_flops / 1e9:.3g} GFLOP an image" if cost.train_flops else "not counted"
     rows = {
         "run": record.key,
         "status": f"{record.status}, step {record.step} of {record.spec.steps}",

@@ -6,6 +6,7 @@ The order of the data and all random numbers are functions of seed and step, so 
 from __future__ import annotations
 
 import contextlib
+import pickle
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -39,7 +40,7 @@ def remove(path: Path) -> None:
 
 def move(path: Path, folder: Path) -> None:
     """Into another folder. The sha256 is there first, so that at no moment neither place has a whole one."""
-    write_whole((folder / path.name).with_suffix(".sha256"), path.with_suffix(".sha256").read_text())
+    write_whole((folder / path.name).with_suffix(".sha256"), path.with_suffix(".sha256").read_bytes())
     path.replace(folder / path.name)
     fsync_folder(folder)
     path.with_suffix(".sha256").unlink(missing_ok=True)
@@ -62,8 +63,9 @@ def load(path: Path) -> dict[str, Any] | None:
     Raises:
         OSError: the file is there but cannot be read now; it may be whole.
     """
-    with contextlib.suppress(FileNotFoundError):
-        if digest(path) == path.with_suffix(".sha256").read_text().strip():
+    # an UnpicklingError: somebody has put other things than tensors there
+    with contextlib.suppress(FileNotFoundError, pickle.UnpicklingError):
+        if digest(path).encode() == path.with_suffix(".sha256").read_bytes().strip():
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             return state
     return None

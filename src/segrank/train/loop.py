@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor
 
-from segrank.errors import TrainingError
+from segrank.errors import SegrankError, TrainingError
 from segrank.train.optim import is_out_of_memory, poly, set_lr
 
 
@@ -65,7 +65,7 @@ def train(
     if progress.step in evaluate_at:  # a run that was stopped between its checkpoint there and the evaluation
         on_evaluate(progress.step)
     saved_at = waited_from = time.monotonic()
-    for images, labels in batches:
+    for images, labels in _agreed(fabric, batches):
         started = time.monotonic()
         progress.data_wait_s += started - waited_from
         set_lr(optimizer, poly(progress.step, steps, poly_power))
@@ -113,20 +113,7 @@ def _backward(
     while True:
         torch.manual_seed(int(step_seed[0]))
         try:
-            total = torch.zeros((), device=images.device)
-            parts = list(
-                zip(
-                    torch.split(images, progress.micro_batch),
-                    torch.split(labels, progress.micro_batch),
-                    strict=True,
-                )
-            )
-            for number, (part_images, part_labels) in enumerate(parts, start=1):
-                with fabric.no_backward_sync(model, enabled=number < len(parts)):
-                    loss = model(part_images, part_labels).sum() / len(images)
-                    fabric.backward(loss)
-                total += loss.detach()
-            return float(total)
+            return _accumulate(fabric, model, images, labels, progress.micro_batch)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -141,3 +128,37 @@ def _backward(
         optimizer.zero_grad()
         if fabric.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _accumulate(fabric: Fabric, model: _FabricModule, images: Tensor, labels: Tensor, micro_batch: int) -> float:
+    """A function of its own, so that nothing of a pass that ran out of memory is still referenced afterwards."""
+    total = torch.zeros((), device=images.device)
+    parts = list(zip(torch.split(images, micro_batch), torch.split(labels, micro_batch), strict=True))
+    for number, (part_images, part_labels) in enumerate(parts, start=1):
+        with fabric.no_backward_sync(model, enabled=number < len(parts)):
+            loss = model(part_images, part_labels).sum() / len(images)
+            fabric.backward(loss)
+        total += loss.detach()
+    return float(total)
+
+
+def _agreed(fabric: Fabric, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches, each once every rank has its own: what one rank fails at, all of them raise."""
+    if fabric.world_size == 1:
+        yield from batches
+        return
+    iterator = iter(batches)
+    while True:
+        batch: tuple[Tensor, Tensor] | None = None
+        error: SegrankError | None = None
+        try:
+            batch = next(iterator, None)
+        except SegrankError as caught:
+            error = caught
+        if fabric.strategy.reduce_boolean_decision(error is not None, all=False):
+            errors: list[SegrankError | None] = [None] * fabric.world_size
+            torch.distributed.all_gather_object(errors, error)
+            raise next(found for found in errors if found is not None)
+        if batch is None:
+            return
+        yield batch
