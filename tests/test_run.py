@@ -248,6 +248,14 @@ def _steps(attempts: Path) -> int:
     return int(found[0].stem.removeprefix("step-")) if found else 0
 
 
+def test_mixed_precision_on_a_cpu_is_scored_in_float32_and_said(tmp_path: Path) -> None:
+    record = run(SPEC.replace(steps=8, precision="bf16"), store=tmp_path)
+    assert record.precision == "bf16"
+    assert [e.precision for e in record.evaluations] == ["bf16", "bf16", "bf16", "bf16", "fp32"]
+    tensors = load_file(Store(tmp_path).file(record, WEIGHTS))
+    assert {value.dtype for value in tensors.values()} == {torch.float32}
+
+
 def test_the_micro_batch_changes_the_gradient_by_rounding_only(tmp_path: Path) -> None:
     logs = []
     for size in (1, 3, 4):
