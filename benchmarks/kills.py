@@ -61,9 +61,8 @@ def main(folder: Path) -> int:
         break
     subprocess.run(command(spec, folder / "killed"), check=True, capture_output=True)
     killed_store, killed = finished(folder / "killed")
-    print(
-        f"{killed.provenance.attempts} attempts; train {killed.cost.train_s:.1f} s, undisturbed {whole.cost.train_s:.1f} s"
-    )
+    times = f"train {killed.cost.train_s:.1f} s, undisturbed {whole.cost.train_s:.1f} s"
+    print(f"{killed.provenance.attempts} attempts; {times}")
 
     same = {
         name: whole_store.file(whole, name).read_bytes() == killed_store.file(killed, name).read_bytes()
