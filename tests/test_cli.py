@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from segrank.cli import app
 from segrank.data import open_dataset
 from segrank.data.palette import class_colours
+from segrank.errors import DataError, SpecError
 from segrank.record import Record
 from segrank.runner import run
 from segrank.spec import RunSpec
@@ -75,6 +76,56 @@ def test_predict_writes_index_masks_and_overlays(finished: tuple[Path, Record], 
         assert palette[: 3 * classes] == class_colours(classes).flatten().tolist()
     with Image.open(tmp_path / "masks" / "tall.overlay.png") as overlay:
         assert (overlay.mode, overlay.size) == ("RGB", (33, 70))
+
+
+def test_predict_does_not_replace_a_photograph_or_another_result(finished: tuple[Path, Record], tmp_path: Path) -> None:
+    store, record = finished
+    image = Image.new("RGB", (40, 40))
+    image.save(tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+    with pytest.raises(DataError, match="would be replaced by a mask"):
+        call("predict", record.key, tmp_path, "--out", tmp_path, "--store", store)
+    assert (tmp_path / "a.png").read_bytes() == before
+    image.save(tmp_path / "a.jpg")
+    with pytest.raises(DataError, match=r"several images would be predicted to a\.png"):
+        call("predict", record.key, tmp_path, "--out", tmp_path / "out", "--store", store)
+
+
+def test_names_from_files_are_no_commands_to_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").write_text(
+        'name: d\nclasses: ["[red]x", "<script>", "\\e[31mesc"]\nsplits: {val: {images: "i/*.png", masks: "m/*.png"}}\n'
+    )
+    for folder in ("i", "m"):
+        (tmp_path / folder).mkdir()
+        Image.new("L", (20, 20), 1).save(tmp_path / folder / "[bold]a.png")
+    said = call("data", "check", tmp_path / "d.yaml")
+    assert "\x1b" not in said
+    assert "[red]x" in said
+    assert "<script>" in said
+    assert "[bold]a" in said
+
+
+def test_options_out_of_range_are_refused_with_their_name(tmp_path: Path) -> None:
+    spec = RunSpec(encoder="small:shallow", weights="random", dataset=DATASET, crop=(32, 32), patch_size=8, steps=1)
+    for option, value in (
+        ("workers", -1),
+        ("micro_batch", 0),
+        ("devices", 0),
+        ("devices", -2),
+        ("devices", 3),
+        ("checkpoint_every_s", float("nan")),
+        ("checkpoint_every_s", -1.0),
+        ("device", "tpu"),
+    ):
+        with pytest.raises(SpecError):
+            run(spec, store=tmp_path / "store", **{"device": "cpu", option: value})  # type: ignore[arg-type]
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_spec_file_with_a_key_that_is_no_name(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text("1: 2\n")
+    with pytest.raises(SpecError, match="has the key 1"):
+        call("run", tmp_path / "spec.yaml")
 
 
 def test_data_check_ends_with_1_where_there_are_problems(tmp_path: Path) -> None:

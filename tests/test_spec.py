@@ -9,7 +9,7 @@ import pytest
 
 from segrank.errors import SpecError
 from segrank.files import parse_yaml
-from segrank.spec import EVALUATION_FIELDS, RunSpec, identity, key_of, parse_reference, read_spec
+from segrank.spec import EVALUATION_FIELDS, RunSpec, identity, key_of, parse_overrides, parse_reference, read_spec
 
 BASE = RunSpec(encoder="timm:vit_base_patch16_224.mae", dataset="ade20k.yaml")
 
@@ -73,7 +73,8 @@ def test_hostile_values_are_not_echoed_whole() -> None:
 
 
 def test_overrides_are_yaml_values() -> None:
-    spec = BASE.override(["lr=1e-3", "steps=2_000", "freeze=true", "crop=352x480", "weights=random"])
+    assignments = ["lr=1e-3", "steps=2_000", "freeze=true", "crop=352x480", "weights=random"]
+    spec = BASE.replace(**parse_overrides(assignments))
     assert (spec.lr, spec.steps, spec.freeze, spec.crop, spec.weights) == (
         1e-3,
         2000,
@@ -82,7 +83,7 @@ def test_overrides_are_yaml_values() -> None:
         "random",
     )
     with pytest.raises(SpecError, match="is no override"):
-        BASE.override(["steps"])
+        parse_overrides(["steps"])
 
 
 def test_yaml_round_trip_and_paths_relative_to_the_file(tmp_path: Path) -> None:

@@ -56,7 +56,10 @@ def publish(store: Store, text: str = "weights") -> Record:
     (attempt.folder / LOG).write_text('{"step": 1, "loss": 2.0, "lr": 0.1}\n')
     (attempt.folder / WEIGHTS).write_text(text)
     attempt.add_evaluation(evaluation(), COUNTS)
-    return attempt.publish(record(attempt, final="e" * 16))
+    attempt.publish(record(attempt, final="e" * 16))
+    published = store.published(KEY)
+    assert published is not None
+    return published
 
 
 def test_a_published_run_reads_back_and_leaves_no_attempt(tmp_path: Path) -> None:
@@ -83,7 +86,8 @@ def test_of_two_attempts_that_finish_one_wins_whole(tmp_path: Path) -> None:
     first = publish(store, "fast")
     slow.folder.mkdir(parents=True)  # it wakes, its folder gone, and writes on
     (slow.folder / WEIGHTS).write_text("slow")
-    assert slow.publish(record(slow, step=99)) == first
+    slow.publish(record(slow, step=99))
+    assert store.published(KEY) == first
     assert store.file(first, WEIGHTS).read_text() == "fast"
     with pytest.raises(ClaimError, match="taken over"):
         slow.claim.check()
@@ -215,6 +219,60 @@ def test_an_evaluation_made_twice_stays_as_it_was(tmp_path: Path) -> None:
     again = store.add_evaluation(evaluation().model_copy(update={"seconds": 99.0}), COUNTS)
     assert again.seconds == 1.0
     assert not list(store.run_folder(KEY).glob("evaluations/.*"))
+
+
+def test_what_a_kill_left_of_a_write_is_no_evaluation(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    published = publish(store)
+    evaluations = store.run_folder(KEY) / "evaluations"
+    (evaluations / ("e" * 16)).rename(evaluations / f".{'e' * 16}.12345678.tmp")
+    left = store.published(KEY)
+    assert left is not None
+    assert left.evaluations == ()
+    assert store.add_evaluation(published.evaluations[0], COUNTS) == published.evaluations[0]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("attempt", "../../../outside"), ("key", "../outside"), ("attempt", "/outside")]
+)
+def test_a_record_from_elsewhere_names_no_folders(tmp_path: Path, field: str, value: str) -> None:
+    store = Store(tmp_path)
+    published = publish(store)
+    path = store.run_folder(KEY) / "record.json"
+    path.write_text(path.read_text().replace(f'"{field}": "{getattr(published, field)}"', f'"{field}": "{value}"'))
+    with pytest.raises(StoreError, match=f"damaged at {field}"):
+        store.published(KEY)
+
+
+def test_a_store_that_may_only_be_read_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    monkeypatch.setattr(Store, "settle", lambda *_: None)
+    published = publish(store)
+    monkeypatch.undo()
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "link", refused)  # root may write anywhere, so the system's refusal is played
+    store.tidy(KEY)
+    assert store.published(KEY) == published
+    with pytest.raises(StoreError, match="Read-only file system"):
+        store.begin("f" * 16, SPEC)
+
+
+def test_a_dead_owner_is_not_shown_as_running(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    attempt = begin(store)
+    attempt.claim.state.update(step=3, steps=9)
+    owner = json.loads(attempt.claim.path.read_text())
+    heartbeat = attempt.folder / "heartbeat"
+    heartbeat.write_text('{"beat": 1, "step": 3, "steps": 9}')
+    running = store.running(KEY)
+    assert running is not None
+    assert (running["step"], running["pid"]) == (3, os.getpid())
+    attempt.claim.path.write_text(json.dumps({**owner, "process_started": "1"}))  # the number was given away again
+    assert store.running(KEY) is None
+    attempt.claim.release()
 
 
 def test_keys_are_found_by_their_beginning_only_if_one_fits(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class Attempt:
                 fix=f"move {other} away; the run then goes on from an older attempt, or starts again",
             )
         write_whole(self.folder / LOG, "".join(lines[:step]))
-        for path in other.glob("evaluations/*/scores.json"):
+        for path in score_files(other / "evaluations"):
             evaluation = load(Evaluation, path.read_text(encoding="utf-8"), str(path))
             if evaluation.step <= step:
                 counts = pl.read_parquet(path.with_name("counts.parquet"))
@@ -77,31 +77,30 @@ class Attempt:
                 elif path.name != "record.json":
                     path.unlink(missing_ok=True)
 
-    def publish(self, record: Record) -> Record:
-        """Make this attempt the run, unless another one was first. Returns the run's record."""
+    def publish(self, record: Record) -> None:
+        """Make this attempt the run, unless another one was first."""
         files = {name: digest(self.folder / name) for name in (LOG, WEIGHTS) if (self.folder / name).is_file()}
         record = record.model_copy(update={"files": files})
         with contextlib.suppress(FileExistsError):
             write_whole(self.store.run_folder(self.key) / "record.json", record.to_json(), exclusive=True)
         self.store.settle(self.key)
         self.claim.release()
-        published = self.store.published(self.key)
-        assert published is not None
-        return published
 
     def give_up(self, record: Record) -> None:
-        """Leave the record of a failed or interrupted attempt, and let the run go."""
-        try:
-            write_whole(self.folder / "record.json", record.to_json())
-        finally:
-            self.claim.release()
+        """Leave the record of a failed or interrupted attempt."""
+        write_whole(self.folder / "record.json", record.to_json())
+
+
+def score_files(folder: Path) -> list[Path]:
+    """Of whole evaluations: names that begin with a dot are what a kill left of a write."""
+    return sorted(path for path in folder.glob("*/scores.json") if not path.parent.name.startswith("."))
 
 
 def read_evaluations(folders: Iterable[Path]) -> tuple[Evaluation, ...]:
     """All that lie in the folders, by step; of equal ones the first."""
     found: dict[str, Evaluation] = {}
     for folder in folders:
-        for path in sorted(folder.glob("*/scores.json")):
+        for path in score_files(folder):
             evaluation = load(Evaluation, path.read_text(encoding="utf-8", errors="replace"), str(path))
             found.setdefault(evaluation.key, evaluation)
     return tuple(sorted(found.values(), key=lambda e: (e.step, e.final, e.dataset, e.split, e.key)))

@@ -89,7 +89,7 @@ class Claim:
                 continue
             if _alive(run, old, notify, silence_s):
                 raise ClaimError(
-                    f"run {run.name} is being run by process {old.get('pid')} on {old.get('machine')}",
+                    f"run {run.name} is being run by process {old.get('pid')} on {str(old.get('machine')).split()[0]}",
                     fix="wait for it, or stop it there; then give the same command again",
                 )
             _take_away(claim.path, old.get("token"))
@@ -133,13 +133,21 @@ class Claim:
                 return
 
 
+def is_alive_here(owner: dict[str, Any]) -> bool | None:
+    """Whether a claim's owner lives; none if it is on another machine, where process numbers say nothing."""
+    if owner.get("machine") != _this_machine():
+        return None
+    with contextlib.suppress(psutil.Error, KeyError, TypeError, ValueError):
+        pid = int(owner["pid"])
+        dead = psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return not dead and _started(pid) == owner["process_started"]
+    return False
+
+
 def _alive(run: Path, owner: dict[str, Any], notify: Callable[[str], None], silence_s: float) -> bool:
-    if owner.get("machine") == _this_machine():
-        with contextlib.suppress(psutil.Error, KeyError, TypeError, ValueError):
-            pid = int(owner["pid"])
-            dead = psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-            return not dead and _started(pid) == owner["process_started"]
-        return False
+    here = is_alive_here(owner)
+    if here is not None:
+        return here
     heartbeat = run / "attempts" / str(owner.get("token")) / "heartbeat"
 
     def pulse() -> bytes:

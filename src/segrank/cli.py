@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,11 +13,9 @@ from rich.table import Table
 
 from segrank import console
 from segrank.errors import SegrankError, StoreError
+from segrank.progress import ConsoleReporter, plain
 from segrank.record import Record
-from segrank.store import Store
-
-if TYPE_CHECKING:
-    from segrank.progress import ConsoleReporter
+from segrank.store import DEFAULT_STORE, Store
 
 app = typer.Typer(
     name="segrank",
@@ -35,7 +33,6 @@ StoreOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The beginning of a run's key.")]
-DEFAULT_STORE = Path("segrank-store")
 
 
 @app.command()
@@ -50,10 +47,12 @@ def run(
     assignments: Annotated[
         list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any field of the spec; can be repeated.")
     ] = [],  # noqa: B006
-    store: StoreOption = DEFAULT_STORE,
+    store: StoreOption = Path(DEFAULT_STORE),
     device: DeviceOption = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="How many; several run DDP.")] = 1,
-    workers: Annotated[int | None, typer.Option(min=0, max=256, help="Processes that prepare data.")] = None,
+    devices: Annotated[int, typer.Option(min=1, help="GPUs to train on together (DDP).")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=0, max=256, help="Processes that prepare data, for each device.")
+    ] = None,
     micro_batch: Annotated[int | None, typer.Option(min=1, help="Images per forward pass on a device.")] = None,
     checkpoint_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Work that a kill may cost.")] = 300,
     keep_weights: Annotated[bool, typer.Option(help="Keep the trained weights, to evaluate and predict with.")] = True,
@@ -77,11 +76,11 @@ def run(
         missing = [f"--{key}" for key in ("encoder", "dataset") if key not in named]
         if missing and not assignments:
             raise typer.BadParameter(f"give a SPEC.yaml, or {' and '.join(missing)}")
-        spec = RunSpec(**named, **parse_overrides(assignments))
+        spec = RunSpec(**{**named, **parse_overrides(assignments)})
 
     from segrank.runner import run as run_spec
 
-    with _reporter() as reporter:
+    with ConsoleReporter() as reporter:
         record = run_spec(
             spec,
             store=store,
@@ -116,8 +115,8 @@ def evaluate(
     key: RunArgument,
     dataset: Annotated[str, typer.Option(help="Another dataset with the same classes.")] = "",
     split: Annotated[str, typer.Option(help="Another split.")] = "",
-    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
-    store: StoreOption = DEFAULT_STORE,
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16; by default as the run's spec scores.")] = "",
+    store: StoreOption = Path(DEFAULT_STORE),
     device: DeviceOption = "auto",
 ) -> None:
     """Score a finished run again: on another split or dataset, or in another precision."""
@@ -125,15 +124,15 @@ def evaluate(
     record = _find(results, key)
     from segrank.rescore import evaluate_run
 
-    if precision not in ("fp32", "bf16", "fp16"):
+    if precision not in ("", "fp32", "bf16", "fp16"):
         raise typer.BadParameter(f"{precision!r} is not fp32, bf16 or fp16")
-    with _reporter() as reporter:
+    with ConsoleReporter() as reporter:
         evaluation = evaluate_run(
             results,
             record,
             dataset=dataset,
             split=split,
-            precision=precision,  # type: ignore[arg-type]
+            precision=precision or None,  # type: ignore[arg-type]
             device=device,
             reporter=reporter,
         )
@@ -145,7 +144,7 @@ def predict(
     key: RunArgument,
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     out: Annotated[Path, typer.Option(help="Where masks and overlays go.")],
-    store: StoreOption = DEFAULT_STORE,
+    store: StoreOption = Path(DEFAULT_STORE),
     device: DeviceOption = "auto",
 ) -> None:
     """Segment images with a finished run: index masks (NAME.png) and overlays (NAME.overlay.png)."""
@@ -153,7 +152,7 @@ def predict(
     record = _find(results, key)
     from segrank.rescore import predict_images
 
-    with _reporter() as reporter:
+    with ConsoleReporter() as reporter:
         written = predict_images(results, record, images, out, device=device, reporter=reporter)
     console.out().print(f"{len(written)} masks and overlays in {out}")
 
@@ -161,14 +160,14 @@ def predict(
 @app.command()
 def show(
     key: Annotated[str, typer.Argument(metavar="[RUN]", help="The beginning of a run's key; without, all runs.")] = "",
-    store: StoreOption = DEFAULT_STORE,
+    store: StoreOption = Path(DEFAULT_STORE),
 ) -> None:
     """Show one run, or list all runs of a store."""
     results = Store(store)
     if key:
         console.print_record(_find(results, key), results)
         return
-    records = list(results.scan(lambda error: Console(stderr=True).print(str(error), markup=False)))
+    records = list(results.scan(lambda error: Console(stderr=True).print(plain(str(error)))))
     running = {key: beat for key in results.run_keys() if (beat := results.running(key))}
     if not records and not running:
         console.out().print(f"there are no runs in {store}")
@@ -185,13 +184,13 @@ def demo(store: StoreOption = Path("demo-store"), device: DeviceOption = "auto")
     from segrank.study.demo import demo as specs
 
     records = []
-    with _reporter() as reporter:
+    with ConsoleReporter() as reporter:
         for spec in specs():
             record = run_spec(spec, store=store, device=device, reporter=reporter)
             if record.status == "interrupted":
                 raise typer.Exit(130)
             records.append(record)
-    console.print_runs(records, Store(store))
+    console.print_runs(records, Store(store), ranked=True)
 
 
 @data_app.command()
@@ -206,7 +205,7 @@ def check(
     """
     from segrank.data.check import check_dataset
 
-    with _reporter() as reporter:
+    with ConsoleReporter() as reporter:
         report = check_dataset(
             dataset,
             images_per_split=images,
@@ -226,16 +225,13 @@ def main() -> None:
         if os.environ.get("LOCAL_RANK", "0") != "0":
             sys.exit(1)  # the first process of several says it
         text = "\n".join([f"error: {error}", *getattr(error, "__notes__", [])])
-        Console(stderr=True, soft_wrap=True).print(text, markup=False, highlight=False)
+        Console(stderr=True, soft_wrap=True).print(plain(text), highlight=False)
+        sys.exit(1)
+    except OSError as error:
+        Console(stderr=True, soft_wrap=True).print(plain(f"error: {error}"), highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-def _reporter() -> ConsoleReporter:
-    from segrank.progress import ConsoleReporter
-
-    return ConsoleReporter()
 
 
 def _find(store: Store, beginning: str) -> Record:

@@ -12,14 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 from segrank.data.dataset_report import DatasetReport
+from segrank.progress import plain
 from segrank.record import Evaluation, Record
 from segrank.spec import RunSpec
 from segrank.store import Store
 
 
 def out() -> Console:
-    """Standard output: colours and boxes on a terminal only; piped, lines are as long as they need to be."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    """Standard output: colours and boxes on a terminal only; piped, no line is folded."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
 
 
 def print_record(record: Record, store: Store) -> None:
@@ -36,7 +37,8 @@ def print_record(record: Record, store: Store) -> None:
         "training": f"{cost.train_s:.1f} s, {_number(cost.images_per_s)} images/s, micro-batch {cost.micro_batch}",
         "waiting for data": f"{cost.data_wait_s:.1f} s",
         "evaluation": f"{cost.evaluation_s:.1f} s",
-        "memory": f"{_number(cost.peak_host_gib)} GiB host, {_number(cost.peak_device_gib)} GiB device",
+        "memory": f"{_number(cost.peak_host_gib)} GiB host"
+        + (f", {_number(cost.peak_device_gib)} GiB device" if cost.peak_device_gib is not None else ""),
         "parameters": f"{cost.encoder_parameters} encoder, {cost.decoder_parameters} decoder, "
         f"{cost.trained_parameters} trained",
         "forward and backward": flops,
@@ -45,17 +47,17 @@ def print_record(record: Record, store: Store) -> None:
         "folder": str(store.run_folder(record.key)),
     }
     for name, value in rows.items():
-        facts.add_row(f"[bold]{name}", _plain(value))
+        facts.add_row(f"[bold]{name}", plain(value))
     console.print(facts)
     if record.error:
-        console.print(_plain(record.error), style="red")
+        console.print(plain(record.error), style="red")
     curves: dict[tuple[str, str, str, int], list[str]] = {}
     for e in record.evaluations:
         if not e.final:
             curve = curves.setdefault((e.dataset, e.split, e.precision, e.images), [])
             curve.append(f"step {e.step}: {100 * e.scores.miou:.2f}")
     for (dataset, split, precision, images), points in curves.items():
-        where = f"{_plain(dataset)} {_plain(split)}, {images} images, {precision}"
+        where = f"{plain(dataset)} {plain(split)}, {images} images, {precision}"
         console.print(f"mIoU along the way on {where}:  {'  '.join(points)}")
     for evaluation in record.evaluations:
         if evaluation.final:
@@ -67,30 +69,40 @@ def print_evaluation(evaluation: Evaluation) -> None:
     table = Table("class", box=None if not sys.stdout.isatty() else box.SIMPLE)
     table.add_column("IoU %", justify="right")
     for name, iou in zip(evaluation.classes, evaluation.scores.iou, strict=True):
-        table.add_row(_plain(name), "no pixels" if iou is None else f"{100 * iou:.2f}")
+        table.add_row(plain(name), "no pixels" if iou is None else f"{100 * iou:.2f}")
     out().print(table)
     out().print(
-        f"mIoU {100 * evaluation.scores.miou:.2f} on {_plain(evaluation.dataset)} {_plain(evaluation.split)}: "
+        f"mIoU {100 * evaluation.scores.miou:.2f} on {plain(evaluation.dataset)} {plain(evaluation.split)}: "
         f"{evaluation.images} images, {len(evaluation.scores.scored_classes)} of {len(evaluation.classes)} classes, "
         f"{evaluation.precision}"
     )
 
 
-def print_runs(records: Sequence[Record], store: Store) -> None:
-    """Runs by descending mIoU; those without a score last, with their status, and without a place."""
+def print_runs(records: Sequence[Record], store: Store, *, ranked: bool = False) -> None:
+    """A row for each run, those with a score first, by descending mIoU.
+
+    Args:
+        ranked: give places. The caller knows that the runs differ in their encoders only.
+    """
     table = Table(box=None if not sys.stdout.isatty() else box.SIMPLE_HEAD)
-    for name in ("place", "encoder", "setting", "mIoU %", "train s", "evaluate s", "status", "folder"):
-        numeric = name in ("place", "mIoU %", "train s", "evaluate s")
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    scored = [r for r in records if r.miou is not None]
-    scored.sort(key=lambda r: -(r.miou or 0))
+    if ranked:
+        table.add_column("place", justify="right")
+    for name in ("encoder", "setting", "scored on"):
+        table.add_column(name, overflow="fold")
+    for name in ("mIoU %", "train s", "evaluate s"):
+        table.add_column(name, justify="right")
+    table.add_column("status")
+    table.add_column("folder", overflow="fold")
+    scored = sorted((r for r in records if r.miou is not None), key=lambda r: -(r.miou or 0))
     for record in (*scored, *(r for r in records if r.miou is None)):
+        spec = record.spec
         # a place is one more than the number of strictly better scores: equal scores share it
         place = "" if record.miou is None else str(1 + sum((r.miou or 0) > record.miou for r in scored))
         table.add_row(
-            place,
-            _plain(record.spec.encoder),
-            _plain(_setting(record.spec)),
+            *([place] if ranked else []),
+            plain(spec.encoder),
+            plain(_setting(spec)),
+            plain(f"{spec.eval_dataset or spec.dataset} {spec.eval_split}"),
             "" if record.miou is None else f"{100 * record.miou:.2f}",
             f"{record.cost.train_s + record.cost.data_wait_s:.1f}",
             f"{record.cost.evaluation_s:.1f}",
@@ -103,32 +115,32 @@ def print_runs(records: Sequence[Record], store: Store) -> None:
 def print_dataset_report(report: DatasetReport) -> None:
     """Counts per split, classes per split, then problems and notes."""
     console = out()
-    splits = Table("split", title=_plain(report.name), title_justify="left", box=None)
+    splits = Table("split", title=plain(report.name), title_justify="left", box=None)
     for name in ("images", "looked at", "smallest", "median", "largest", "ignored %"):
         splits.add_column(name, justify="right")
     classes = Table("class: % of labelled pixels (images)", box=None)
     for split in report.splits:
         sizes = (f"{size[1]}x{size[0]}" for size in (split.smallest, split.median, split.largest))
         splits.add_row(
-            _plain(split.name),
+            plain(split.name),
             str(split.images),
             str(split.looked_at),
             *sizes,
             f"{100 * split.ignored_share:.2f}",
         )
-        classes.add_column(_plain(split.name), justify="right")
+        classes.add_column(plain(split.name), justify="right")
     for index, name in enumerate(report.classes):
         cells = []
         for split in report.splits:
             total = sum(split.class_pixels)
             share = f"{100 * split.class_pixels[index] / total:.2f}" if total else "none"
             cells.append(f"{share} ({split.class_images[index]})" if split.class_images else "none")
-        classes.add_row(_plain(name), *cells)
+        classes.add_row(plain(name), *cells)
     console.print(splits)
     console.print(classes)
     for kind, colour, lines in (("problem", "red", report.problems), ("note", "yellow", report.notes)):
         for line in lines:
-            console.print(f"[{colour}]{kind}[/]: {_plain(line)}")
+            console.print(f"[{colour}]{kind}[/]: {plain(line)}")
     if report.ok:
         console.print("no problems found")
 
@@ -137,7 +149,7 @@ def print_running(key: str, beat: dict[str, Any]) -> None:
     """A run that somebody is at, as its claim and heartbeat say."""
     steps = f"step {beat['step']} of {beat['steps']}" if "step" in beat else "starting"
     out().print(
-        _plain(f"{key} is being run by process {beat.get('pid')} on {str(beat.get('machine')).split()[0]}: {steps}")
+        plain(f"{key} is being run by process {beat.get('pid')} on {str(beat.get('machine')).split()[0]}: {steps}")
     )
 
 
@@ -148,18 +160,12 @@ def _setting(spec: RunSpec) -> str:
         "frozen" if spec.freeze else "end-to-end",
         spec.decoder,
         f"{spec.crop[0]}x{spec.crop[1]}/{spec.patch_size}",
+        f"{spec.steps} steps, lr {spec.lr:g}",
         weights,
         f"seed {spec.seed}",
     ]
-    return " ".join(parts)
+    return ", ".join(parts)
 
 
 def _number(value: float | None) -> str:
     return "no" if value is None else f"{value:.2f}"
-
-
-def _plain(text: str) -> str:
-    """Names come from files: nothing in them is markup, and control characters do not reach the terminal."""
-    from rich.markup import escape
-
-    return escape("".join(c if c.isprintable() or c == "\n" else "�" for c in text))

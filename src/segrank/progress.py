@@ -8,10 +8,16 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 LINE_EVERY_S = 10.0
 """Between plain lines about one piece of work."""
+
+
+def plain(text: str) -> str:
+    """For rich's markup: names come from files, so nothing in them is markup, and no control character is printed."""
+    return escape("".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text))
 
 
 class Reporter(Protocol):
@@ -46,7 +52,7 @@ class ConsoleReporter:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[note]}", markup=False),
+            TextColumn("{task.fields[note]}"),
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,
@@ -62,7 +68,7 @@ class ConsoleReporter:
 
     def say(self, text: str) -> None:
         with suppress(OSError):  # a terminal that is gone must not end the work
-            self.console.print(text, markup=False)
+            self.console.print(plain(text))
 
     def advance(self, work: str, done: int, total: int, note: str = "") -> None:
         with suppress(OSError):
@@ -75,10 +81,10 @@ class ConsoleReporter:
             if work in self._bars:
                 self._progress.remove_task(self._bars.pop(work))
         elif work in self._bars:
-            self._progress.update(self._bars[work], completed=done, total=total, note=note)
+            self._progress.update(self._bars[work], completed=done, total=total, note=plain(note))
         else:
             self._progress.start()  # not before there is something to show
-            self._bars[work] = self._progress.add_task(work, completed=done, total=total, note=note)
+            self._bars[work] = self._progress.add_task(plain(work), completed=done, total=total, note=plain(note))
 
     def _line(self, work: str, done: int, total: int, note: str) -> None:
         now = time.monotonic()

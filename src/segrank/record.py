@@ -14,6 +14,9 @@ from segrank.spec import RunSpec
 
 RECORD_SCHEMA = 1
 
+KEY = r"^[0-9a-f]{16}$"
+"""Keys name folders, so a record from elsewhere may hold nothing else there."""
+
 Status = Literal["ok", "failed", "interrupted"]
 
 
@@ -54,13 +57,13 @@ class WeightsReport(_Stored):
     """Which keys of a weights file went where."""
 
     source: str = "random"
-    """`random`, `pretrained: TAG`, or the file's name."""
+    """`random`, `pretrained: TAG`, the file's name, or `as built` for an own encoder without a file."""
     sha256: str = ""
     loaded: int = 0
     resampled: tuple[str, ...] = ()
     """Keys whose values were resized to the run's patch size or grid."""
     missing: tuple[str, ...] = ()
-    """Keys of the model that the file lacks; they keep their initial values."""
+    """Keys of the model that the file lacks. A file that lacks any is refused, so a run that trained has none."""
     unexpected: tuple[str, ...] = ()
     """Keys of the file that the model has no place for."""
 
@@ -107,8 +110,8 @@ class Evaluation(_Stored):
     """A run's weights, scored on one split in one way."""
 
     record_schema: int = RECORD_SCHEMA
-    key: str
-    run: str
+    key: str = Field(pattern=KEY)
+    run: str = Field(pattern=KEY)
     """Key of the run."""
     dataset: str
     """As it was asked for."""
@@ -133,7 +136,7 @@ class Record(_Stored):
     """One run."""
 
     record_schema: int = RECORD_SCHEMA
-    key: str
+    key: str = Field(pattern=KEY)
     status: Status
     error: str = ""
     """Of a failed run: the error with its last lines of traceback."""
@@ -148,7 +151,7 @@ class Record(_Stored):
     provenance: Provenance = Provenance()
     final: str = ""
     """Key of the final evaluation that the spec asks for."""
-    attempt: str
+    attempt: str = Field(pattern=r"^[0-9a-f]{12}$")
     """Token of the attempt that made it."""
     files: dict[str, str] = {}
     """Name and sha256 of the files published with the record."""

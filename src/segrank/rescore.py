@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import safetensors.torch
-import torch
 from PIL import Image
 
 from segrank.assemble import build_segmenter, check_classes, make_fabric, resolve_device
@@ -18,8 +18,9 @@ from segrank.data.images import read_image
 from segrank.data.palette import class_colours, overlay
 from segrank.encoders.reference import encoder_digests
 from segrank.errors import DataError, EncoderError, StoreError
-from segrank.evaluate.score import evaluation_key, score
+from segrank.evaluate.score import plan_evaluation, score
 from segrank.evaluate.sliding import predict
+from segrank.files import write_whole
 from segrank.progress import Reporter, Silent
 from segrank.record import Evaluation, Record
 from segrank.spec import Precision
@@ -81,26 +82,17 @@ def evaluate_run(
     classes = _classes(record)
     opened = open_dataset(name)
     check_classes(name, opened.classes, classes)
-    key = evaluation_key(record.key, opened.split(split).digest(), split, precision, record.step, None)
+    data = opened.split(split)
+    plan = plan_evaluation(
+        run=record.key, dataset=name, digest=data.digest(), split=split, precision=precision, step=record.step
+    )
     for evaluation in record.evaluations:
-        if evaluation.key == key:
+        if evaluation.key == plan.key:
             return evaluation
     fabric = make_fabric(resolve_device(device), 1, "fp32")
     segmenter = load_segmenter(store, record, len(classes)).to(fabric.device)
-    evaluation, counts = score(
-        fabric,
-        segmenter,
-        opened,
-        run=record.key,
-        dataset_name=name,
-        split_name=split,
-        classes=classes,
-        crop=spec.crop,
-        precision=precision,
-        step=record.step,
-        final=True,
-        on_image=(reporter or Silent()).advance,
-    )
+    on_image = (reporter or Silent()).advance
+    evaluation, counts = score(fabric, segmenter, data, plan, classes=classes, crop=spec.crop, on_image=on_image)
     return store.add_evaluation(evaluation, counts)
 
 
@@ -118,36 +110,46 @@ def predict_images(
     Each gives `NAME.png`, class indices in a palette, and `NAME.overlay.png` to look at.
 
     Raises:
-        DataError: an image cannot be read, or two have the same name.
+        DataError: an image cannot be read, or a result would replace an image or another result.
     """
     files = list(_image_files(images))
-    names = [file.stem for file in files]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(
-            f"several images are called {', '.join(twice[:3])}", fix="predict them into folders of their own"
-        )
-    classes = _classes(record)
-    target = torch.device(resolve_device(device))
-    segmenter = load_segmenter(store, record, len(classes)).to(target)
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    targets = Counter(folder / f"{file.stem}{ending}" for file in files for ending in (".png", ".overlay.png"))
+    if twice := [target.name for target, count in targets.items() if count > 1]:
+        raise DataError(
+            f"several images would be predicted to {twice[0]}", fix="predict them into folders of their own"
+        )
+    written = {target.resolve() for target in targets}
+    if own := [file for file in files if file.resolve() in written]:
+        raise DataError(f"{own[0]} would be replaced by a mask", fix="choose another --out")
+    classes = _classes(record)
+    fabric = make_fabric(resolve_device(device), 1, "fp32")
+    segmenter = load_segmenter(store, record, len(classes)).to(fabric.device)
     palette = class_colours(len(classes))
-    written = []
-    for done, file in enumerate(files, start=1):
-        image = read_image(file)
-        with torch.inference_mode():
-            labels = predict(segmenter, image, record.spec.crop, device=target).astype(np.uint8)
-        mask = Image.fromarray(labels, mode="P")
-        mask.putpalette(palette.tobytes())
-        mask.save(folder / f"{file.stem}.png")
-        Image.fromarray(overlay(image, labels, len(classes))).save(folder / f"{file.stem}.overlay.png")
-        written.append(folder / f"{file.stem}.png")
-        (reporter or Silent()).advance("predict", done, len(files), file.name)
-    return written
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for done, file in enumerate(files, start=1):
+            image = read_image(file)
+            labels = predict(segmenter, image, record.spec.crop, device=fabric.device)
+            mask = Image.fromarray(labels, mode="P")
+            mask.putpalette(palette.tobytes())
+            _write_png(folder / f"{file.stem}.png", mask)
+            shown = Image.fromarray(overlay(image, labels, len(classes)))
+            _write_png(folder / f"{file.stem}.overlay.png", shown)
+            (reporter or Silent()).advance("predict", done, len(files), file.name)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error}", fix="choose another --out or free space") from error
+    return [folder / f"{file.stem}.png" for file in files]
+
+
+def _write_png(path: Path, picture: Image.Image) -> None:
+    content = io.BytesIO()
+    picture.save(content, format="PNG")
+    write_whole(path, content.getvalue())
 
 
 def _classes(record: Record) -> tuple[str, ...]:
-    if not record.evaluations:
+    if record.status != "ok":
         raise StoreError(f"run {record.key} is not finished", fix="finish it with the same command")
     return record.evaluations[-1].classes
 

@@ -15,10 +15,8 @@ from segrank.record import Record
 from segrank.rescore import evaluate_run
 from segrank.spec import RunSpec, key_of
 from segrank.stop import stop_signals
-from segrank.store import Store
+from segrank.store import DEFAULT_STORE, Store
 from segrank.train.session import How, Session
-
-DEFAULT_STORE = "segrank-store"
 
 
 def run(
@@ -72,12 +70,15 @@ def run(
     identity = identify(spec, data.train_split, precision)
     key, results = key_of(identity), Store(store)
 
+    first = os.environ.get("LOCAL_RANK", "0") == "0"  # the others were started because there is something to train
+    if first and results.published(key):
+        return _finished(results, key, spec, device, reporter or Silent())
     fabric = make_fabric(device, devices, precision)
     fabric.launch()
     reporter = reporter if reporter is not None and fabric.is_global_zero else Silent()
     attempt = _begin(fabric, results, key, spec, reporter)
-    if attempt is None:
-        return _finished(fabric, results, key, spec, device, reporter)
+    if attempt is None:  # published while we waited for its owner
+        return _finished(results, key, spec, device, reporter) if fabric.is_global_zero else _published(results, key)
 
     record = Record(key=key, status="failed", spec=spec, identity=identity, precision=precision, attempt=attempt.token)
     how = How(
@@ -92,8 +93,8 @@ def run(
             return session.go()
         except BaseException as error:
             session.fail(error)
-            if isinstance(error, ClaimError) and (done := results.published(key)):
-                return done
+            if isinstance(error, ClaimError) and results.published(key):
+                return _finished(results, key, spec, device, reporter)
             if isinstance(error, OSError):
                 raise StoreError(f"run {key} stopped: {error}", fix="mend that; the same command goes on") from error
             raise
@@ -117,26 +118,25 @@ def _begin(fabric: Fabric, store: Store, key: str, spec: RunSpec, reporter: Repo
     return attempt
 
 
-def _finished(fabric: Fabric, store: Store, key: str, spec: RunSpec, device: str, reporter: Reporter) -> Record:
+def _finished(store: Store, key: str, spec: RunSpec, device: str, reporter: Reporter) -> Record:
     """The finished run, with the evaluation that this spec asks for, made now if nobody asked before."""
-    if fabric.is_global_zero:
-        store.tidy(key)
-        record = store.published(key)
-        assert record is not None
-        evaluation = evaluate_run(
-            store,
-            record.model_copy(update={"spec": spec}),
-            dataset=spec.eval_dataset or spec.dataset,
-            split=spec.eval_split,
-            precision=spec.score_precision,
-            device=device,
-            reporter=reporter,
-        )
-    fabric.barrier()
+    store.tidy(key)
+    evaluation = evaluate_run(
+        store,
+        _published(store, key).model_copy(update={"spec": spec}),  # its paths are the ones that were matched just now
+        dataset=spec.eval_dataset or spec.dataset,
+        split=spec.eval_split,
+        precision=spec.score_precision,
+        device=device,
+        reporter=reporter,
+    )
+    return _published(store, key).model_copy(update={"spec": spec, "final": evaluation.key})
+
+
+def _published(store: Store, key: str) -> Record:
     record = store.published(key)
     assert record is not None
-    wanted = fabric.broadcast(evaluation.key if fabric.is_global_zero else "")
-    return record.model_copy(update={"spec": spec, "final": wanted})
+    return record
 
 
 def _default_workers(fabric: Fabric) -> int:

@@ -106,7 +106,7 @@ class RunSpec(BaseModel):
     weights: str = Field(default="pretrained", min_length=1, max_length=4096)
     """`pretrained` (as the encoder's publisher has them), `random`, or a file."""
     decoder: Literal["linear"] = "linear"
-    """What turns features into class scores."""
+    """What turns features into class scores: `linear`."""
     freeze: bool = False
     """Keep the encoder as it is and train the decoder alone (linear probing)."""
     patch_size: int = Field(default=16, ge=1, le=128)
@@ -114,7 +114,7 @@ class RunSpec(BaseModel):
     crop: Crop = (512, 512)
     """Height and width that the encoder sees, pixels; `512` or `512x1024`."""
     normalisation: Literal["own", "imagenet"] = "own"
-    """Mean and standard deviation of the input: the encoder's own, or ImageNet's for all."""
+    """Mean and standard deviation of the input: the encoder's `own`, or `imagenet` for all."""
     train_split: str = Field(default="train", min_length=1, max_length=128)
     """Split to train on."""
     eval_dataset: str = Field(default="", max_length=4096)
@@ -136,7 +136,7 @@ class RunSpec(BaseModel):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Of training: fp32, or bf16/fp16 mixed. `auto`: fp32 on a CPU, bf16 or else fp16 on a GPU."""
     score_precision: Precision = "fp32"
-    """Of the final scores."""
+    """Of the final scores: `fp32`, `bf16` or `fp16`."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """Of initialisation, order, augmentation."""
 
@@ -172,10 +172,6 @@ class RunSpec(BaseModel):
         """A copy with other values, checked like a new one."""
         return RunSpec(**{**dict(self), **changes})
 
-    def override(self, assignments: Iterable[str]) -> RunSpec:
-        """A copy with `key=value` texts applied, values read as YAML."""
-        return self.replace(**parse_overrides(assignments))
-
     def to_yaml(self) -> str:
         """The fields that differ from their defaults, as YAML that `read_spec` takes back."""
         fields = self.model_dump(exclude_defaults=True)
@@ -184,8 +180,9 @@ class RunSpec(BaseModel):
 
 def field_table() -> list[tuple[str, str, str]]:
     """Name, default and meaning of every field."""
+    defaults = RunSpec(encoder="small:any", dataset="any").model_dump()
     return [
-        (name, "required" if field.is_required() else str(field.default), field.description or "")
+        (name, "required" if field.is_required() else str(defaults[name]), field.description or "")
         for name, field in RunSpec.model_fields.items()
     ]
 
@@ -214,9 +211,14 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
 
 
 def read_spec(path: str | Path, changes: Mapping[str, Any] | None = None) -> RunSpec:
-    """A spec from a YAML file, with other values for some fields. Paths in the file are relative to it."""
+    """A spec from a YAML file, with other values for some fields.
+
+    `dataset`, `eval_dataset` and `weights` that are files beside it are found there.
+    """
     path = Path(path)
     fields = read_yaml(path)
+    if odd := [key for key in fields if not isinstance(key, str)]:
+        raise SpecError(f"{path} has the key {str(odd[0])[:80]}", wanted="names of fields", fix="see `segrank fields`")
     for name in ("dataset", "eval_dataset", "weights"):
         value = fields.get(name)
         with contextlib.suppress(OSError, ValueError):  # too long for a path, so a check of the spec refuses it

@@ -1,4 +1,4 @@
-"""Store: the results folder, and the only place that knows its file names. No torch here.
+"""Store: the results folder. What lies in an attempt's own folder, `attempt` and `claims` know. No torch here.
 
     STORE/runs/<key>/ spec.json  record.json  log.jsonl  weights.safetensors
                       claim                     (while somebody runs it)
@@ -6,7 +6,8 @@
                       evaluations/<key>/ scores.json  counts.parquet
 
 A run is published by linking its record.json, which fails if there is one: of two attempts that finish, one
-wins. The winner's files then move up from its attempt; whoever opens the run completes a move that was cut.
+wins. The winner's files then move up from its attempt; the next `segrank run` completes a move that was cut, and
+until then readers look in both places.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from typing import Any
 
 import polars as pl
 
-from segrank.attempt import LOG, Attempt, read_evaluations, write_evaluation
-from segrank.claims import Claim
+from segrank.attempt import LOG, WEIGHTS, Attempt, read_evaluations, score_files, write_evaluation
+from segrank.claims import Claim, is_alive_here
 from segrank.errors import ClaimError, StoreError
 from segrank.files import digest, fsync_folder, write_whole
 from segrank.record import Evaluation, Record, load
 from segrank.spec import RunSpec
 
+DEFAULT_STORE = "segrank-store"
 _KEY = re.compile(r"[0-9a-f]{16}")
 
 
@@ -90,14 +92,17 @@ class Store:
         return max(attempts, key=lambda record: record.provenance.finished, default=None)
 
     def running(self, key: str) -> dict[str, Any] | None:
-        """What the claim of an unfinished run and its owner's heartbeat say: machine, pid, step, steps."""
+        """What the claim of an unfinished run and its owner's heartbeat say: machine, pid, step, steps.
+
+        None without a claim, or if its owner was on this machine and is dead. On another one it may be dead as well.
+        """
         folder = self.run_folder(key)
         try:
             owner: dict[str, Any] = json.loads((folder / "claim").read_text())
             heartbeat = json.loads((folder / "attempts" / owner["token"] / "heartbeat").read_text())
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return {**owner, **heartbeat}
+        return None if is_alive_here(owner) is False else {**owner, **heartbeat}
 
     def scan(self, on_damage: Callable[[StoreError], None]) -> Iterator[Record]:
         """All records; damaged ones are handed to `on_damage` and left out."""
@@ -183,10 +188,10 @@ class Store:
         record = self._finished(key)
         folder = self.run_folder(key)
         winner = folder / "attempts" / record.attempt
-        for name in record.files:
+        for name in (LOG, WEIGHTS):
             with contextlib.suppress(FileNotFoundError):
                 (winner / name).replace(folder / name)
-        for path in sorted(winner.glob("evaluations/*/scores.json")):
+        for path in score_files(winner / "evaluations"):
             target = folder / "evaluations" / path.parent.name
             target.parent.mkdir(exist_ok=True)
             with contextlib.suppress(OSError):  # there already: an evaluation's key says what is in it

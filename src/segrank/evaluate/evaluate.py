@@ -55,7 +55,8 @@ def evaluate(
         DataError: a sample cannot be read, or holds a label that is no class.
         TrainingError: the network's scores are not finite. Every error carries a note with the sample's name.
     """
-    names = [split.names[index] for index in indices]
+    all_names = split.names
+    names = [all_names[index] for index in indices]
 
     def confusions() -> Generator[NDArray[np.int64]]:
         # Without closing, an error here would leave threads reading until the traceback is forgotten.
@@ -77,8 +78,10 @@ def evaluate(
 def _read_ahead(split: Split, indices: Sequence[int], threads: int) -> Generator[Sample]:
     """Samples in the order of `indices`. On any way out, no thread is left reading."""
 
+    names = split.names
+
     def read(index: int) -> Sample:
-        with _naming(split.names[index]):
+        with _naming(names[index]):
             return split[index]
 
     pool = ThreadPoolExecutor(threads, thread_name_prefix="segrank-read")

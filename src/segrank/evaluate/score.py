@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -12,8 +12,10 @@ import torch
 from lightning_fabric import Fabric
 
 from segrank.counts import confusion_from_table, scores
-from segrank.data.dataset import Dataset
+from segrank.data.dataset import Split
+from segrank.errors import SegrankError
 from segrank.evaluate.evaluate import evaluate
+from segrank.ranks import agree
 from segrank.record import Evaluation
 from segrank.spec import SCHEMA, Precision, key_of
 from segrank.stop import Stopped
@@ -36,86 +38,104 @@ def images_along_the_way(images: int) -> list[int]:
     return [i * images // count for i in range(count)]
 
 
-def evaluation_key(
-    run: str, dataset_digest: str, split: str, precision: Precision, step: int, images: Sequence[int] | None
-) -> str:
-    return key_of(
-        {
-            "schema": SCHEMA,
-            "run": run,
-            "dataset": dataset_digest,
-            "split": split,
-            "precision": precision,
-            "step": step,
-            "images": None if images is None else len(images),
-        }
-    )
+class Plan(NamedTuple):
+    """An evaluation before it is made: what it will be, and the key that this has."""
+
+    key: str
+    run: str
+    dataset: str
+    """As it was asked for."""
+    digest: str
+    split: str
+    precision: Precision
+    step: int
+    indices: Sequence[int] | None
+    """Which images; none for all, which is what a final evaluation looks at."""
+
+
+def plan_evaluation(
+    *,
+    run: str,
+    dataset: str,
+    digest: str,
+    split: str,
+    precision: Precision,
+    step: int,
+    indices: Sequence[int] | None = None,
+) -> Plan:
+    """Args: as the fields of `Plan`."""
+    identity = {
+        "schema": SCHEMA,
+        "run": run,
+        "dataset": digest,
+        "split": split,
+        "precision": precision,
+        "step": step,
+        "images": None if indices is None else len(indices),
+    }
+    return Plan(key_of(identity), run, dataset, digest, split, precision, step, indices)
 
 
 def score(
     fabric: Fabric,
     segmenter: Segmenter,
-    dataset: Dataset,
+    split: Split,
+    plan: Plan,
     *,
-    run: str,
-    dataset_name: str,
-    split_name: str,
     classes: Sequence[str],
     crop: tuple[int, int],
-    precision: Precision,
-    step: int,
-    final: bool,
     on_image: Callable[[str, int, int], None],
     stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Evaluation, pl.DataFrame]:
-    """Evaluate on a split (on part of it unless `final`), each rank its share of the images.
+    """Make an evaluation, each rank its share of the images.
 
     Args:
+        split: the one that the plan is about.
         classes: the ones that the segmenter was trained for.
         on_image: called after each image with what is being done, images done, images in all.
         stop: asked after each image.
 
     Raises:
-        DataError: as `evaluate`. Stopped: `stop` said so, on this rank or another.
+        DataError, TrainingError: as `evaluate`, on whatever rank. Stopped: `stop` said so.
     """
     started = time.monotonic()
-    split = dataset.split(split_name)
-    some = None if final else images_along_the_way(len(split))
-    indices = list(range(len(split))) if some is None else some
-    work = f"evaluate on {split_name}" + ("" if final else f" at step {step}")
+    final = plan.indices is None
+    indices = range(len(split)) if plan.indices is None else plan.indices
+    work = f"evaluate on {plan.split}" + ("" if final else f" at step {plan.step}")
 
     def after_image(done: int, total: int) -> None:
         on_image(work, done, total)
         if stop():
             raise Stopped
 
-    dtype = _DTYPES.get(precision)
-    counts: pl.DataFrame | None = None
-    with contextlib.suppress(Stopped), torch.autocast(fabric.device.type, dtype=dtype, enabled=dtype is not None):
-        counts = evaluate(
-            segmenter,
-            split,
-            indices[fabric.global_rank :: fabric.world_size],
-            crop,
-            len(classes),
-            device=fabric.device,
-            on_image=after_image,
-            threads=READ_AHEAD,
-        )
-    # a rank that was stopped must not leave the others waiting for its counts
-    if fabric.strategy.reduce_boolean_decision(counts is None, all=False) or counts is None:
-        raise Stopped
+    dtype = _DTYPES.get(plan.precision)
+    counts, error = pl.DataFrame(), None
+    try:
+        with torch.autocast(fabric.device.type, dtype=dtype, enabled=dtype is not None):
+            counts = evaluate(
+                segmenter,
+                split,
+                indices[fabric.global_rank :: fabric.world_size],
+                crop,
+                len(classes),
+                device=fabric.device,
+                on_image=after_image,
+                threads=READ_AHEAD,
+            )
+    except (SegrankError, Stopped) as caught:
+        error = caught
+    agree(fabric, error)
     if fabric.world_size > 1:
-        counts = _gather(counts, [split.names[i] for i in indices], fabric.world_size)
-    digest = split.digest()
+        names = split.names
+        counts = _gather(counts, [names[index] for index in indices], fabric.world_size)
     evaluation = Evaluation(
-        key=evaluation_key(run, digest, split_name, precision, step, some),
-        run=run,
-        dataset=dataset_name,
-        dataset_digest=digest,
-        split=split_name,
-        precision=precision,
-        step=step,
+        key=plan.key,
+        run=plan.run,
+        dataset=plan.dataset,
+        dataset_digest=plan.digest,
+        split=plan.split,
+        precision=plan.precision,
+        step=plan.step,
         final=final,
         classes=tuple(classes),
         images=len(indices),

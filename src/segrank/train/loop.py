@@ -15,6 +15,7 @@ from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor
 
 from segrank.errors import SegrankError, TrainingError
+from segrank.ranks import agree
 from segrank.train.optim import is_out_of_memory, poly, set_lr
 
 
@@ -144,21 +145,14 @@ def _accumulate(fabric: Fabric, model: _FabricModule, images: Tensor, labels: Te
 
 def _agreed(fabric: Fabric, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches, each once every rank has its own: what one rank fails at, all of them raise."""
-    if fabric.world_size == 1:
-        yield from batches
-        return
     iterator = iter(batches)
     while True:
-        batch: tuple[Tensor, Tensor] | None = None
-        error: SegrankError | None = None
+        batch, error = None, None
         try:
             batch = next(iterator, None)
         except SegrankError as caught:
             error = caught
-        if fabric.strategy.reduce_boolean_decision(error is not None, all=False):
-            errors: list[SegrankError | None] = [None] * fabric.world_size
-            torch.distributed.all_gather_object(errors, error)
-            raise next(found for found in errors if found is not None)
+        agree(fabric, error)
         if batch is None:
             return
         yield batch

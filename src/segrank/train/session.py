@@ -20,7 +20,7 @@ from segrank.assemble import Data, build_segmenter
 from segrank.attempt import LOG, WEIGHTS, Attempt
 from segrank.data.loader import training_batches
 from segrank.errors import EncoderError, StoreError
-from segrank.evaluate.score import evaluation_key, images_along_the_way, score, steps_along_the_way
+from segrank.evaluate.score import images_along_the_way, plan_evaluation, score, steps_along_the_way
 from segrank.files import write_whole
 from segrank.progress import Reporter
 from segrank.provenance import provenance
@@ -47,7 +47,7 @@ class How:
 
 
 class Session:
-    """What the steps of one attempt share. All ranks have one; rank 0 alone writes."""
+    """What the steps of one attempt share. All ranks have one; rank 0 keeps the attempt's folder."""
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class Session:
         self.cost = Cost()
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         self.attempts = len(attempt.others) + 1
+        self.eval_digest = data.eval_split.digest()
 
     def go(self) -> Record:
         """From wherever earlier attempts came to, to the end or to a stop."""
@@ -111,7 +112,7 @@ class Session:
                 self._evaluate(segmenter, step)
 
             try:
-                train(
+                done = train(
                     fabric,
                     model,
                     optimizer,
@@ -138,7 +139,7 @@ class Session:
                     on_checkpoint=on_checkpoint,
                     stop=self.stop,
                 )
-                if self.progress.step == spec.steps:
+                if done:
                     self._evaluate(segmenter, spec.steps)
                     return self._publish(segmenter)
             except Stopped:
@@ -161,7 +162,7 @@ class Session:
                 write_whole(self.attempt.folder / f"error-{self.fabric.global_rank}.txt", text)
         launcher = self.fabric.strategy.launcher
         for process in getattr(launcher, "procs", []):
-            process.terminate()  # Fabric would leave them waiting for this one
+            process.kill()  # Fabric would leave them waiting for this one; a SIGTERM only asks for a stop
 
     def _errors_of_other_ranks(self) -> str:
         """Rank 0 often only learns that a connection was closed; the rank that closed it knows why."""
@@ -200,26 +201,26 @@ class Session:
     def _evaluate(self, segmenter: Segmenter, step: int) -> None:
         """Along the way, or at the end; unless an earlier attempt has done it."""
         spec, data, final = self.spec, self.data, step == self.spec.steps
-        precision = spec.score_precision if final else self.record.precision
-        images = None if final else images_along_the_way(len(data.eval_split))
-        digest = data.eval_split.digest()
-        key = evaluation_key(self.record.key, digest, spec.eval_split, precision, step, images)
+        plan = plan_evaluation(
+            run=self.record.key,
+            dataset=spec.eval_dataset or spec.dataset,
+            digest=self.eval_digest,
+            split=spec.eval_split,
+            precision=spec.score_precision if final else self.record.precision,
+            step=step,
+            indices=None if final else images_along_the_way(len(data.eval_split)),
+        )
         if final:
-            self.record = self.record.model_copy(update={"final": key})
-        if key in {evaluation.key for evaluation in self.attempt.evaluations()}:
+            self.record = self.record.model_copy(update={"final": plan.key})
+        if plan.key in {evaluation.key for evaluation in self.attempt.evaluations()}:
             return
         evaluation, counts = score(
             self.fabric,
             segmenter,
-            data.eval_dataset,
-            run=self.record.key,
-            dataset_name=spec.eval_dataset or spec.dataset,
-            split_name=spec.eval_split,
+            data.eval_split,
+            plan,
             classes=data.dataset.classes,
             crop=spec.crop,
-            precision=precision,
-            step=step,
-            final=final,
             on_image=self.reporter.advance,
             stop=self.stop,
         )
@@ -233,7 +234,8 @@ class Session:
         if self.fabric.is_global_zero:
             self.attempt.check()
             if self.how.keep_weights:
-                tensors = {name: value.contiguous() for name, value in segmenter.state_dict().items()}
+                # copies: safetensors refuses tensors that share memory, such as tied weights
+                tensors = {name: value.detach().cpu().clone() for name, value in segmenter.state_dict().items()}
                 write_whole(self.attempt.folder / WEIGHTS, safetensors.torch.save(tensors))
             self.attempt.publish(self._record("ok"))
         self.fabric.barrier()
@@ -293,10 +295,9 @@ class Session:
         Raises:
             StoreError: there are checkpoints, and all are damaged.
         """
-        chosen = self._newest_intact() if self.fabric.is_global_zero else None
-        path = Path(self.fabric.broadcast(str(chosen or "")))
-        if path != Path():
-            state = checkpoint.load(path)
+        chosen, state = self._newest_intact() if self.fabric.is_global_zero else (None, None)
+        if path := self.fabric.broadcast(str(chosen or "")):
+            state = state or checkpoint.load(Path(path))
             assert state is not None
             _trained(segmenter).load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
@@ -309,23 +310,25 @@ class Session:
         if self.fabric.is_global_zero:
             if chosen is not None:
                 self.attempt.inherit(chosen.parent, step=self.progress.step)
-                checkpoint.move(chosen, self.attempt.folder)
+                before = [p for p in checkpoint.newest_first([chosen.parent]) if p.name < chosen.name]
+                for intact in (chosen, *before[:1]):  # with one to fall back on, should this one be damaged yet
+                    checkpoint.move(intact, self.attempt.folder)
             self.attempt.clear_others()
         self.fabric.barrier()  # and see the same evaluations behind them
 
-    def _newest_intact(self) -> Path | None:
+    def _newest_intact(self) -> tuple[Path | None, dict[str, Any] | None]:
         paths = checkpoint.newest_first(self.attempt.others)
         for path in paths:
             state = checkpoint.load(path)
             if state is not None and state["key"] == self.record.key:
-                return path
+                return path, state
             self.reporter.say(f"{path.name} is damaged; going back to the one before")
         if paths:
             raise StoreError(
                 f"all {len(paths)} checkpoints in {self.attempt.folder.parent} are damaged",
                 fix="restore one, or remove that folder to start from step 0",
             )
-        return None
+        return None, None
 
 
 def _trained(segmenter: Segmenter) -> torch.nn.Module:
