@@ -126,10 +126,10 @@ def test_the_waist_imports_nothing_outside_it(module: str) -> None:
     assert not {name.split(".")[0] for name in imports(TREES[module])} & LEFT_LIBRARIES
 
 
-@pytest.mark.parametrize("module", [name for name in TREES if name.startswith(RIGHT)])
-def test_the_right_half_imports_the_waist_and_itself(module: str) -> None:
-    strangers = {name for name in of_segrank(TREES[module]) - WAIST if not name.startswith(RIGHT)}
-    assert strangers == set()
+def test_the_right_half_imports_the_waist_and_itself() -> None:
+    for module in (name for name in TREES if name.startswith(RIGHT)):
+        strangers = {name for name in of_segrank(TREES[module]) - WAIST if not name.startswith(RIGHT)}
+        assert strangers == set(), module
 
 
 def test_the_left_half_does_not_import_the_right() -> None:
@@ -219,7 +219,7 @@ def test_every_option_of_run_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def fake(spec: RunSpec, **options: Any) -> Record:
         seen.update(spec=spec, **options)
         return Record(
-            key="0" * 16, status="interrupted", spec=spec, identity={}, precision="fp32", attempt="0"
+            key="0" * 16, status="interrupted", spec=spec, identity={}, precision="fp32", attempt="0" * 12
         )  # fmt: skip
 
     monkeypatch.setattr(sys.modules[segrank.run.__module__], "run", fake)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from segrank.cli import app
+from segrank.cli import app, main
 from segrank.data import open_dataset
 from segrank.data.palette import class_colours
 from segrank.errors import DataError, SpecError
@@ -93,7 +94,7 @@ def test_predict_does_not_replace_a_photograph_or_another_result(finished: tuple
 
 def test_names_from_files_are_no_commands_to_the_terminal(tmp_path: Path) -> None:
     (tmp_path / "d.yaml").write_text(
-        'name: d\nclasses: ["[red]x", "<script>", "\\e[31mesc"]\nsplits: {val: {images: "i/*.png", masks: "m/*.png"}}\n'
+        'name: d\nclasses: ["[red]x", "<script>"]\nsplits: {val: {images: "i/*.png", masks: "m/*.png"}}\n'
     )
     for folder in ("i", "m"):
         (tmp_path / folder).mkdir()
@@ -103,6 +104,17 @@ def test_names_from_files_are_no_commands_to_the_terminal(tmp_path: Path) -> Non
     assert "[red]x" in said
     assert "<script>" in said
     assert "[bold]a" in said
+
+
+def test_errors_are_told_in_plain_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["segrank", "run", "--encoder", "timm:\x1b[31m[red]x", "--dataset", "scenes"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert "\x1b" not in said
+    assert "[red]x" in said
+    assert "is no encoder" in said
 
 
 def test_options_out_of_range_are_refused_with_their_name(tmp_path: Path) -> None:

@@ -99,10 +99,12 @@ class Store:
         folder = self.run_folder(key)
         try:
             owner: dict[str, Any] = json.loads((folder / "claim").read_text())
-            heartbeat = json.loads((folder / "attempts" / owner["token"] / "heartbeat").read_text())
+            heartbeat = folder / "attempts" / owner["token"] / "heartbeat"
+            # one that has only begun has no heartbeat yet
+            state = json.loads(heartbeat.read_text()) if heartbeat.exists() else {}
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return None if is_alive_here(owner) is False else {**owner, **heartbeat}
+        return None if is_alive_here(owner) is False else {**owner, **state}
 
     def scan(self, on_damage: Callable[[StoreError], None]) -> Iterator[Record]:
         """All records; damaged ones are handed to `on_damage` and left out."""
