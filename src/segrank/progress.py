@@ -91,7 +91,8 @@ class ConsoleReporter:
         began, last = self._lines.setdefault(work, (now, now))
         if done >= total:
             del self._lines[work]
-            self.say(f"{work}: {total} of {total} in {now - began:.0f} s  {note}".rstrip())
+            if now - began >= LINE_EVERY_S:  # what is over at once needs no line
+                self.say(f"{work}: {total} of {total} in {now - began:.0f} s  {note}".rstrip())
         elif now - last >= LINE_EVERY_S:
             self._lines[work] = (began, now)
             self.say(f"{work}: {done} of {total}  {note}".rstrip())
