@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import safetensors.torch
 import torch
@@ -19,7 +19,7 @@ from lightning_fabric import Fabric
 from segrank.assemble import Data, build_segmenter
 from segrank.attempt import LOG, WEIGHTS, Attempt
 from segrank.data.loader import training_batches
-from segrank.errors import EncoderError, StoreError
+from segrank.errors import EncoderError
 from segrank.evaluate.score import images_along_the_way, plan_evaluation, score, steps_along_the_way
 from segrank.files import write_whole
 from segrank.progress import Reporter
@@ -30,6 +30,7 @@ from segrank.train import checkpoint
 from segrank.train.cost import count_shapes, peak_device_gib, peak_host_gib
 from segrank.train.loop import Progress, train
 from segrank.train.optim import adamw
+from segrank.train.resume import capture, restore
 from segrank.train.segmenter import Segmenter
 
 CPU_PIXELS = 2**19
@@ -89,7 +90,10 @@ class Session:
             weight_decay=spec.weight_decay,
         )
         model, optimizer = fabric.setup(segmenter, optimizer)
-        self._resume(segmenter, optimizer)
+        if resumed := restore(fabric, self.attempt, segmenter, optimizer, self.reporter.say):
+            saved, self.started = resumed
+            self.progress = replace(saved, micro_batch=min(self.how.micro_batch or saved.micro_batch, self.share))
+            self.reporter.say(f"going on from step {self.progress.step} of {spec.steps}")
         if fabric.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(fabric.device)
 
@@ -105,7 +109,7 @@ class Session:
                     self.attempt.check()
                     log.flush()
                     os.fsync(log.fileno())
-                    state = self._state(segmenter, optimizer)
+                    state = capture(fabric, segmenter, optimizer, self._measured(), self.started)
                     checkpoint.save(self.attempt.folder, self.progress.step, state)
 
             def on_evaluate(step: int) -> None:
@@ -274,65 +278,9 @@ class Session:
         return self.progress
 
     def _open_log(self) -> TextIO:
-        """The step log, at its end: `_resume` has put the earlier lines there."""
+        """The step log, at its end: `restore` has put the earlier lines there."""
         path = self.attempt.folder / LOG if self.fabric.is_global_zero else Path(os.devnull)
         return path.open("a", encoding="utf-8")
-
-    def _state(self, segmenter: Segmenter, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        """What a checkpoint holds. A frozen encoder is not in it: building the run again gives it back."""
-        return {
-            "key": self.record.key,
-            "model": _trained(segmenter).state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "scaler": self.fabric.strategy.precision.state_dict(),
-            "progress": asdict(self._measured()),
-            "started": self.started,
-        }
-
-    def _resume(self, segmenter: Segmenter, optimizer: torch.optim.Optimizer) -> None:
-        """Go on from the newest intact checkpoint of earlier attempts, if there is one.
-
-        Raises:
-            StoreError: there are checkpoints, and all are damaged.
-        """
-        chosen, state = self._newest_intact() if self.fabric.is_global_zero else (None, None)
-        if path := self.fabric.broadcast(str(chosen or "")):
-            state = state or checkpoint.load(Path(path))
-            assert state is not None
-            _trained(segmenter).load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
-            self.fabric.strategy.precision.load_state_dict(state["scaler"])
-            saved = Progress(**state["progress"])
-            micro_batch = min(self.how.micro_batch or saved.micro_batch, self.share)
-            self.progress, self.started = replace(saved, micro_batch=micro_batch), state["started"]
-            self.reporter.say(f"going on from step {self.progress.step} of {self.spec.steps}")
-        self.fabric.barrier()  # all ranks have read it
-        if self.fabric.is_global_zero:
-            if chosen is not None:
-                self.attempt.inherit(chosen.parent, step=self.progress.step)
-                before = [p for p in checkpoint.newest_first([chosen.parent]) if p.name < chosen.name]
-                for intact in (chosen, *before[:1]):  # with one to fall back on, should this one be damaged yet
-                    checkpoint.move(intact, self.attempt.folder)
-            self.attempt.clear_others()
-        self.fabric.barrier()  # and see the same evaluations behind them
-
-    def _newest_intact(self) -> tuple[Path | None, dict[str, Any] | None]:
-        paths = checkpoint.newest_first(self.attempt.others)
-        for path in paths:
-            state = checkpoint.load(path)
-            if state is not None and state["key"] == self.record.key:
-                return path, state
-            self.reporter.say(f"{path.name} is damaged; going back to the one before")
-        if paths:
-            raise StoreError(
-                f"all {len(paths)} checkpoints in {self.attempt.folder.parent} are damaged",
-                fix="restore one, or remove that folder to start from step 0",
-            )
-        return None, None
-
-
-def _trained(segmenter: Segmenter) -> torch.nn.Module:
-    return segmenter.decoder if segmenter.freeze else segmenter
 
 
 def _describe(weights: WeightsReport) -> str:

@@ -1,0 +1,89 @@
+"""What a checkpoint holds, and how a run goes on from one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from segrank.attempt import Attempt
+from segrank.errors import StoreError
+from segrank.train import checkpoint
+from segrank.train.loop import Progress
+from segrank.train.segmenter import Segmenter
+
+
+def capture(
+    fabric: Fabric, segmenter: Segmenter, optimizer: torch.optim.Optimizer, progress: Progress, started: str
+) -> dict[str, Any]:
+    """The state of a run after a step."""
+    return {
+        "model": _trained(segmenter).state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "scaler": fabric.strategy.precision.state_dict(),
+        "progress": asdict(progress),
+        "started": started,
+    }
+
+
+def restore(
+    fabric: Fabric,
+    attempt: Attempt,
+    segmenter: Segmenter,
+    optimizer: torch.optim.Optimizer,
+    say: Callable[[str], None],
+) -> tuple[Progress, str] | None:
+    """Go on from the newest intact checkpoint of earlier attempts, if there is one, and clear up behind them.
+
+    Rank 0 chooses, so that all ranks go on from the same one.
+
+    Returns:
+        How far the run was, and when it was first started.
+
+    Raises:
+        StoreError: there are checkpoints, and all are damaged.
+    """
+    chosen, state = _newest_intact(attempt, say) if fabric.is_global_zero else (None, None)
+    path = fabric.broadcast(str(chosen or ""))
+    found: tuple[Progress, str] | None = None
+    if path:
+        state = state or checkpoint.load(Path(path))
+        assert state is not None
+        _trained(segmenter).load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        fabric.strategy.precision.load_state_dict(state["scaler"])
+        found = Progress(**state["progress"]), state["started"]
+    fabric.barrier()  # all ranks have read it
+    if fabric.is_global_zero:
+        if chosen is not None and found is not None:
+            attempt.inherit(chosen.parent, step=found[0].step)
+            before = [path for path in checkpoint.newest_first([chosen.parent]) if path.name < chosen.name]
+            for intact in (chosen, *before[:1]):  # with one to fall back on, should this one be damaged yet
+                checkpoint.move(intact, attempt.folder)
+        attempt.clear_others()
+    fabric.barrier()  # and see the same evaluations behind them
+    return found
+
+
+def _newest_intact(attempt: Attempt, say: Callable[[str], None]) -> tuple[Path | None, dict[str, Any] | None]:
+    paths = checkpoint.newest_first(attempt.others)
+    for path in paths:
+        state = checkpoint.load(path)
+        if state is not None:
+            return path, state
+        say(f"{path.name} is damaged; going back to the one before")
+    if paths:
+        raise StoreError(
+            f"all {len(paths)} checkpoints in {attempt.folder.parent} are damaged",
+            fix="restore one, or remove that folder to start from step 0",
+        )
+    return None, None
+
+
+def _trained(segmenter: Segmenter) -> torch.nn.Module:
+    """A frozen encoder is not in a checkpoint: building the run again gives it back."""
+    return segmenter.decoder if segmenter.freeze else segmenter
