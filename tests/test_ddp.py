@@ -100,23 +100,24 @@ def test_two_processes_give_the_run_of_one(tmp_path: Path) -> None:
     assert finished(tmp_path / "2").provenance.devices == 2
 
 
-def test_what_one_process_fails_at_is_the_error_of_the_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["train", "val"])
+def test_what_one_process_fails_at_is_the_error_of_the_run(tmp_path: Path, where: str) -> None:
     data = tmp_path / "data"
-    for name in ("images", "masks"):
-        (data / name).mkdir(parents=True)
-    for index in range(8):
-        pixels = np.arange(32 * 32, dtype=np.uint8).reshape(32, 32)
-        Image.fromarray(np.stack([pixels] * 3, -1)).save(data / f"images/{index}.png")
-        Image.fromarray(pixels % 3).save(data / f"masks/{index}.png")
-    damaged = data / "masks/5.png"
+    pixels = np.arange(32 * 32, dtype=np.uint8).reshape(32, 32)
+    for split in ("train", "val"):
+        (data / split).mkdir(parents=True)
+        for index in range(8):
+            Image.fromarray(np.stack([pixels] * 3, -1)).save(data / split / f"{index}.bmp")
+            Image.fromarray(pixels % 3).save(data / split / f"{index}.png")
+    damaged = data / where / "5.png"  # of val, the second process has the odd ones
     damaged.write_bytes(damaged.read_bytes()[:60])
-    both = "{images: images/*.png, masks: masks/*.png}"
-    (data / "eight.yaml").write_text(f"name: eight\nclasses: [a, b, c]\nsplits:\n  train: {both}\n  val: {both}\n")
+    splits = "".join(f"  {split}: {{images: {split}/*.bmp, masks: {split}/*.png}}\n" for split in ("train", "val"))
+    (data / "eight.yaml").write_text(f"name: eight\nclasses: [a, b, c]\nsplits:\n{splits}")
     done = execute(command(SPEC.replace(dataset=str(data / "eight.yaml"), steps=9), tmp_path / "store"))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "masks/5.png" in done.stderr
+    assert f"{where}/5.png" in done.stderr
     [record] = Store(tmp_path / "store").scan(lambda error: pytest.fail(str(error)))
     assert record.status == "failed"
     assert record.error.startswith("DataError")
-    assert "masks/5.png" in record.error
+    assert f"{where}/5.png" in record.error
