@@ -27,7 +27,6 @@ def evaluate(
     *,
     device: torch.device,
     on_image: Callable[[int, int], None] | None = None,
-    on_prediction: Callable[[Sample, NDArray[np.uint8]], None] | None = None,
     threads: int = 1,
     window_batch: int = 2,
 ) -> pl.DataFrame:
@@ -44,7 +43,6 @@ def evaluate(
         classes: how many there are.
         device: where to predict.
         on_image: called after each image with (images done, images in all).
-        on_prediction: called with each sample and its (h, w) class indices.
         threads: they read ahead while the network runs; one sample more than this waits at most.
         window_batch: windows per forward pass.
 
@@ -65,8 +63,6 @@ def evaluate(
                 with _naming(name):
                     prediction = predict(segmenter, sample.image, crop, device=device, window_batch=window_batch)
                     counts = confusion(sample.labels, prediction, classes)
-                if on_prediction is not None:
-                    on_prediction(sample, prediction)
                 if on_image is not None:
                     on_image(done, len(names))
                 yield counts
