@@ -25,7 +25,7 @@ WAIST = {
     f"segrank.{name}" for name in ("errors", "files", "spec", "record", "store", "attempt", "claims", "counts", "cards")
 }
 RIGHT = ("segrank.ranking", "segrank.report")
-LEFT_LIBRARIES = {"torch", "torchvision", "timm", "lightning_fabric", "safetensors"}
+LEFT_LIBRARIES = {"torch", "torchvision", "timm", "lightning_fabric", "safetensors", "numba"}
 
 
 def module_name(path: Path) -> str:
