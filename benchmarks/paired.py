@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
+import multiprocessing.connection
 import statistics
 import time
 from collections.abc import Callable
@@ -91,4 +92,7 @@ def _peak_kib() -> int:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{1e3 * seconds:.1f} ms" if seconds >= 1e-3 else f"{1e6 * seconds:.0f} us"
+    for unit, per_second in (("s", 1.0), ("ms", 1e3)):
+        if seconds * per_second >= 1:
+            return f"{seconds * per_second:.2f} {unit}"
+    return f"{1e6 * seconds:.0f} us"
