@@ -13,7 +13,7 @@ from rich.table import Table
 
 from segrank.data.dataset_report import DatasetReport
 from segrank.progress import plain
-from segrank.record import Evaluation, Record
+from segrank.record import Cost, Evaluation, Record
 from segrank.spec import RunSpec
 from segrank.store import Store
 
@@ -35,8 +35,7 @@ def print_record(record: Record, store: Store) -> None:
         "spec": "  ".join(f"{name}={value}" for name, value in fields.items()),
         "weights": record.provenance.weights.source,
         "training": f"{cost.train_s:.1f} s, {_number(cost.images_per_s)} images/s, micro-batch {cost.micro_batch}",
-        "waiting for data": f"{cost.data_wait_s:.1f} s",
-        "evaluation": f"{cost.evaluation_s:.1f} s",
+        "time": _shares(cost),
         "memory": f"{_number(cost.peak_host_gib)} GiB host"
         + (f", {_number(cost.peak_device_gib)} GiB device" if cost.peak_device_gib is not None else ""),
         "parameters": f"{cost.encoder_parameters} encoder, {cost.decoder_parameters} decoder, "
@@ -151,6 +150,13 @@ def print_running(key: str, beat: dict[str, Any]) -> None:
     out().print(
         plain(f"{key} is being run by process {beat.get('pid')} on {str(beat.get('machine')).split()[0]}: {steps}")
     )
+
+
+def _shares(cost: Cost) -> str:
+    """`encoder 61.2 s (70 %), data 3.1 s (4 %), ...`: the first one bounds the run."""
+    parts = sorted(cost.parts().items(), key=lambda part: -part[1])
+    total = sum(seconds for _, seconds in parts)
+    return ", ".join(f"{name} {seconds:.1f} s ({seconds / total:.0%})" for name, seconds in parts if seconds)
 
 
 def _setting(spec: RunSpec) -> str:

@@ -27,6 +27,10 @@ class _Stored(BaseModel):
         return self.model_dump_json(indent=1) + "\n"
 
 
+Part = Literal["data", "encoder", "decoder", "optimizer", "evaluation"]
+"""What a run's time goes to."""
+
+
 class Cost(_Stored):
     """What a run took. Seconds are summed over attempts and exclude work lost at a kill."""
 
@@ -34,6 +38,12 @@ class Cost(_Stored):
     """Optimiser steps, without the wait for data."""
     data_wait_s: float = Field(default=0.0, ge=0)
     """The loop standing still until a batch was there."""
+    encoder_s: float = Field(default=0.0, ge=0)
+    """Of `train_s`: the encoder's forward and backward, on the first device."""
+    decoder_s: float = Field(default=0.0, ge=0)
+    """Of `train_s`: the decoder's and the loss's forward and backward."""
+    optimizer_s: float = Field(default=0.0, ge=0)
+    """Of `train_s`: the optimiser's steps."""
     evaluation_s: float = Field(default=0.0, ge=0)
     """All evaluations of the run, along the way and final."""
     images_per_s: float | None = Field(default=None, ge=0)
@@ -51,6 +61,18 @@ class Cost(_Stored):
     """Of one crop through encoder and decoder, a multiply-add as 2, attention counted."""
     train_flops: int | None = None
     """Of one crop through forward and backward."""
+    bounded_by: Part | None = None
+    """What took the most time: the part to make faster first."""
+
+    def parts(self) -> dict[Part, float]:
+        """Seconds by what took them; `data` is the wait for it."""
+        return {
+            "data": self.data_wait_s,
+            "encoder": self.encoder_s,
+            "decoder": self.decoder_s,
+            "optimizer": self.optimizer_s,
+            "evaluation": self.evaluation_s,
+        }
 
 
 class WeightsReport(_Stored):

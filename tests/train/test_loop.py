@@ -21,6 +21,7 @@ from segrank.evaluate.evaluate import evaluate
 from segrank.train.loop import Progress, train
 from segrank.train.optim import adamw
 from segrank.train.segmenter import Segmenter
+from segrank.train.step_clock import StepClock
 
 CROP, CLASSES, IMAGES = (16, 24), 16, 5
 LR, MULTIPLIER = 1e-2, 0.5
@@ -120,6 +121,7 @@ def start(
         optimizer,
         data,
         done.progress,
+        StepClock(fabric.device),
         steps=steps,
         poly_power=0.9,
         seed=3,

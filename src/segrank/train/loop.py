@@ -17,6 +17,7 @@ from torch import Tensor
 from segrank.errors import SegrankError, TrainingError
 from segrank.ranks import agree
 from segrank.train.optim import is_out_of_memory, poly, set_lr
+from segrank.train.step_clock import Part, StepClock
 
 
 @dataclass
@@ -27,6 +28,9 @@ class Progress:
     step: int = 0
     train_s: float = 0.0
     data_wait_s: float = 0.0
+    encoder_s: float = 0.0
+    decoder_s: float = 0.0
+    optimizer_s: float = 0.0
     peak_host_gib: float = 0.0
     peak_device_gib: float | None = None
 
@@ -37,6 +41,7 @@ def train(
     optimizer: torch.optim.Optimizer,
     batches: Iterable[tuple[Tensor, Tensor]],
     progress: Progress,
+    clock: StepClock,
     *,
     steps: int,
     poly_power: float,
@@ -53,6 +58,7 @@ def train(
     Args:
         model, optimizer: as `fabric.setup` gave them.
         batches: one a step: this rank's share of the effective batch, uint8 images and labels.
+        clock: the one that takes the encoder's laps.
         on_step: gets steps done, mean loss of the effective batch, and lr.
         stop: asked after every step; true ends the training there, after a checkpoint.
 
@@ -70,7 +76,8 @@ def train(
         started = time.monotonic()
         progress.data_wait_s += started - waited_from
         set_lr(optimizer, poly(progress.step, steps, poly_power))
-        loss = _backward(fabric, model, optimizer, fabric.to_device((images, labels)), progress, seed)
+        clock.start()
+        loss = _backward(fabric, model, optimizer, fabric.to_device((images, labels)), progress, clock, seed)
         if fabric.world_size > 1:
             mean = fabric.all_reduce(torch.tensor(loss, device=fabric.device), reduce_op="mean")
             loss = float(cast(Tensor, mean))
@@ -81,6 +88,8 @@ def train(
             )
         optimizer.step()
         optimizer.zero_grad()
+        clock.lap("optimizer")
+        _add(clock.stop(), progress)
         progress.step += 1
         progress.train_s += time.monotonic() - started
         on_step(progress.step, loss, optimizer.param_groups[-1]["lr"])
@@ -105,6 +114,7 @@ def _backward(
     optimizer: torch.optim.Optimizer,
     batch: tuple[Tensor, Tensor],
     progress: Progress,
+    clock: StepClock,
     seed: int,
 ) -> float:
     """Gradients of the mean of per-image losses, whatever the micro-batch. Returns that mean."""
@@ -114,7 +124,7 @@ def _backward(
     while True:
         torch.manual_seed(int(step_seed[0]))
         try:
-            return _accumulate(fabric, model, images, labels, progress.micro_batch)
+            return _accumulate(fabric, model, images, labels, progress.micro_batch, clock)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -131,16 +141,26 @@ def _backward(
             torch.cuda.empty_cache()
 
 
-def _accumulate(fabric: Fabric, model: _FabricModule, images: Tensor, labels: Tensor, micro_batch: int) -> float:
+def _accumulate(
+    fabric: Fabric, model: _FabricModule, images: Tensor, labels: Tensor, micro_batch: int, clock: StepClock
+) -> float:
     """A function of its own, so that nothing of a pass that ran out of memory is still referenced afterwards."""
     total = torch.zeros((), device=images.device)
     parts = list(zip(torch.split(images, micro_batch), torch.split(labels, micro_batch), strict=True))
     for number, (part_images, part_labels) in enumerate(parts, start=1):
         with fabric.no_backward_sync(model, enabled=number < len(parts)):
             loss = model(part_images, part_labels).sum() / len(images)
+            clock.lap("decoder")
             fabric.backward(loss)
+            clock.backward_is_over()
         total += loss.detach()
     return float(total)
+
+
+def _add(seconds: dict[Part, float], progress: Progress) -> None:
+    progress.encoder_s += seconds["encoder"]
+    progress.decoder_s += seconds["decoder"]
+    progress.optimizer_s += seconds["optimizer"]
 
 
 def _agreed(fabric: Fabric, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:

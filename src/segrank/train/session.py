@@ -32,6 +32,7 @@ from segrank.train.loop import Progress, train
 from segrank.train.optim import adamw
 from segrank.train.resume import capture, restore
 from segrank.train.segmenter import Segmenter
+from segrank.train.step_clock import step_clock
 
 CPU_PIXELS = 2**19
 """In a micro-batch on a CPU: more of them only cost memory."""
@@ -97,7 +98,7 @@ class Session:
         if fabric.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(fabric.device)
 
-        with self._open_log() as log:
+        with self._open_log() as log, step_clock(segmenter.encoder, fabric.device) as clock:
 
             def on_step(step: int, loss: float, lr: float) -> None:
                 self.attempt.claim.state.update(step=step, steps=spec.steps)
@@ -133,6 +134,7 @@ class Session:
                         pin_memory=fabric.device.type == "cuda",
                     ),
                     self.progress,
+                    clock,
                     steps=spec.steps,
                     poly_power=spec.poly_power,
                     seed=spec.seed,
@@ -267,7 +269,11 @@ class Session:
         )
         step = cost.pop("step")
         changes = {"status": status, "error": error, "step": step, "provenance": made_with}
-        return self.record.model_copy(update={**changes, "cost": self.cost.model_copy(update=cost)})
+        total = self.cost.model_copy(update=cost)
+        seconds, bound = max((seconds, part) for part, seconds in total.parts().items())
+        return self.record.model_copy(
+            update={**changes, "cost": total.model_copy(update={"bounded_by": bound if seconds else None})}
+        )
 
     def _measured(self) -> Progress:
         """Progress with the peaks of this attempt; those of earlier ones are in it."""
