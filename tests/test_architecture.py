@@ -34,6 +34,7 @@ def module_name(path: Path) -> str:
 
 
 TREES = {module_name(path): ast.parse(path.read_text("utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
+WAIST |= {module for module in TREES if module.startswith("segrank.cards.")}
 
 
 def imports(tree: ast.AST, *, for_types: bool = True) -> Iterator[str]:
@@ -98,6 +99,7 @@ def loaded_by(code: str) -> set[str]:
         *(sorted(WAIST & TREES.keys())),
         "segrank.cli",
         "segrank.console",
+        "segrank.console_datasets",
         "segrank.study.demo",
         "segrank.data",
         *(name for name in TREES if name.startswith(RIGHT)),
@@ -107,7 +109,10 @@ def test_planning_and_looking_need_no_torch(module: str) -> None:
     assert loaded_by(f"import {module}") == set()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["fields"], ["show", "--store", "nowhere"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["run", "--help"], ["fields"], ["datasets"], ["datasets", "gta5"], ["show", "--store", "nowhere"]],
+)
 def test_verbs_that_only_look_need_no_torch(arguments: list[str], tmp_path: Path) -> None:
     code = f"""
 import os; os.chdir({str(tmp_path)!r})
@@ -227,8 +232,8 @@ def test_every_option_of_run_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyP
     file.write_text("encoder: small:rope\ndataset: scenes?train=9\nsteps: 3\nlr: 0.5\n")
     arguments = [
         "run", str(file), "--encoder", "small:plain", "--weights", "random", "--dataset", "scenes", "--set", "steps=7",
-        "--set", "crop=32x48", "--store", str(tmp_path / "s"), "--device", "cpu", "--devices", "2", "--workers", "3",
-        "--micro-batch", "5", "--checkpoint-every", "1.5", "--no-keep-weights",
+        "--set", "crop=32x48", "--store", str(tmp_path / "s"), "--root", str(tmp_path), "--device", "cpu",
+        "--devices", "2", "--workers", "3", "--micro-batch", "5", "--checkpoint-every", "1.5", "--no-keep-weights",
     ]  # fmt: skip
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 130, done.output
@@ -238,6 +243,7 @@ def test_every_option_of_run_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyP
             encoder="small:plain", weights="random", dataset="scenes", steps=7, lr=0.5, crop=(32, 48)
         ),
         "store": tmp_path / "s",
+        "root": tmp_path,
         "device": "cpu",
         "devices": 2,
         "workers": 3,
