@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segrank.data.dataset import IGNORE
+from segrank.bilinear import write_rows
+from segrank.decoders.upsampled_cross_entropy import upsampled_cross_entropy
 
 
 class LinearDecoder(nn.Module):
@@ -13,10 +14,11 @@ class LinearDecoder(nn.Module):
 
     def __init__(self, dim: int, classes: int) -> None:
         super().__init__()
+        self.classes = classes
         self.classify = nn.Linear(dim, classes)
 
     def forward(self, features: Tensor) -> Tensor:
-        # a 1x1 convolution in memory order; upsampling a channels-last-strided tensor is several times slower
+        # a 1x1 convolution, and its result in the order of its shape, in which it is upsampled
         weight, bias = self.classify.weight, self.classify.bias
         return F.conv2d(features, weight[:, :, None, None], bias).contiguous()
 
@@ -30,13 +32,16 @@ class LinearDecoder(nn.Module):
         Returns:
             (b), float32.
         """
-        size = (labels.shape[-2], labels.shape[-1])
-        pixel_losses = F.cross_entropy(
-            self.logits(output, size), labels.long(), ignore_index=IGNORE, reduction="none"
-        )  # b H W
-        labelled = (labels != IGNORE).sum(dim=(1, 2))
-        return pixel_losses.sum(dim=(1, 2)) / labelled.clamp(min=1)
+        return upsampled_cross_entropy(output, labels)
 
-    def logits(self, output: Tensor, size: tuple[int, int]) -> Tensor:
-        """(b classes h w) -> (b classes H W), float32: bilinear, corners not aligned, no antialias."""
-        return F.interpolate(output.float(), size=size, mode="bilinear", align_corners=False)
+    def scores(self, output: Tensor, image: int, size: tuple[int, int], rows: slice, out: Tensor) -> None:
+        """Write rows of the upsampled logits of one image: bilinear, corners not aligned, no antialias.
+
+        Args:
+            output: (b classes h w), as `forward` gives it.
+            image: which of them.
+            size: (H, W) that they are upsampled to.
+            rows: of H.
+            out: (classes rows W), float32, contiguous.
+        """
+        write_rows(output[image], size, rows, out)
