@@ -82,6 +82,7 @@ Crop = Annotated[
 _ENCODER_NAMES = {
     "timm": r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}",
     "small": r"[a-z0-9][a-z0-9\-]{0,63}",
+    "hf": r"[^\0\n]{1,4096}",
     "file": r"[^\0\n]{1,4096}\.py:[A-Za-z_]\w{0,127}",
     "python": r"[A-Za-z_][\w.]{0,255}:[A-Za-z_]\w{0,127}",
 }
@@ -100,9 +101,9 @@ class RunSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     encoder: str = Field(max_length=4400)
-    """`timm:NAME?k=v`, `small:NAME`, `file:model.py:build` or `python:package.module:build`."""
+    """`timm:NAME?k=v`, `small:NAME`, `hf:NAME_OR_FOLDER`, `file:model.py:build` or `python:package.module:build`."""
     dataset: str = Field(min_length=1, max_length=4096)
-    """A dataset's YAML file, or the name of one that segrank makes: `scenes?look=dusk`."""
+    """A dataset's name (`segrank datasets` lists them: `ade20k`, `scenes?look=dusk`), or a YAML file."""
     weights: str = Field(default="pretrained", min_length=1, max_length=4096)
     """`pretrained` (as the encoder's publisher has them), `random`, or a file."""
     decoder: Literal["linear"] = "linear"
@@ -155,7 +156,7 @@ class RunSpec(BaseModel):
             guess = f'did you mean "timm:{self.encoder}"?' if not scheme and "/" not in name else ""
             raise SpecError(
                 f'"{self.encoder[:120]}" is no encoder',
-                wanted="timm:NAME, small:NAME, file:model.py:build or python:package.module:build",
+                wanted="timm:NAME, small:NAME, hf:NAME, file:model.py:build or python:package.module:build",
                 fix=guess,
             )
         for side in self.crop:

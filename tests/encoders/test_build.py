@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
+from against_timm import SMALLER, by_hand, images, query, save, timm_model
 from torch import Tensor, nn
 
 from segrank import _torchvision  # noqa: F401
@@ -23,7 +23,6 @@ from segrank.encoders.build import build_encoder
 from segrank.encoders.small import SMALL
 from segrank.errors import EncoderError, WeightsError
 
-SMALLER: dict[str, Any] = {"embed_dim": 48, "depth": 2, "num_heads": 3}
 NATIVE = {  # name: (crop, patch, prefix tokens, options that timm needs, final norm on the tokens)
     "vit_base_patch16_224.mae": (224, 16, 1, {}, True),
     "vit_small_patch14_dinov2.lvd142m": (518, 14, 1, {}, True),
@@ -34,39 +33,18 @@ NATIVE = {  # name: (crop, patch, prefix tokens, options that timm needs, final 
     "eva02_base_patch14_224.mim_in22k": (224, 14, 1, {}, False),
     "eva02_base_patch16_clip_224.merged2b": (224, 16, 1, {}, True),
     "beit3_base_patch16_224.pt": (224, 16, 1, {"global_pool": "token"}, True),
+    "vit_base_patch16_dinov3.lvd1689m": (256, 16, 5, {}, True),
+    "vit_base_patch16_dinov3_qkvb.lvd1689m": (256, 16, 5, {}, True),
+    "vit_base_patch16_siglip_256.v2_webli": (256, 16, 0, {}, True),
+    "vit_pe_core_base_patch16_224.fb": (224, 16, 1, {}, True),
+    "vit_pe_spatial_base_patch16_512.fb": (512, 16, 1, {}, False),
+    "vit_base_patch14_reg1_tipsv2.webli": (448, 14, 2, {}, True),
+    "vit_base_patch16_radio_v3.c_radio": (512, 16, 8, {}, False),
+    "aimv2_large_patch14_224.apple_pt": (224, 14, 0, {}, True),
+    "vit_huge_patch14_gap_224.in1k_ijepa": (224, 14, 0, {}, True),
+    "vit_small_patch8_224.dino": (224, 8, 1, {}, True),
+    "vit_base_patch16_224.augreg_in21k": (224, 16, 1, {}, True),
 }
-
-
-def query(name: str, **options: Any) -> str:
-    return f"timm:{name}?" + "&".join(f"{k}={v}" for k, v in {**SMALLER, **options}.items())
-
-
-def timm_model(name: str, **options: Any) -> nn.Module:
-    """timm's own, with the head that it has by default, and every parameter away from its initial value."""
-    torch.manual_seed(1)
-    model: nn.Module = timm.create_model(name, **SMALLER, **options)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    return model.eval()
-
-
-def save(model: nn.Module, path: Path) -> Path:
-    safetensors.torch.save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path)
-    return path
-
-
-def images(height: int, width: int, count: int = 1) -> Tensor:
-    generator = torch.Generator().manual_seed(5)
-    return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=generator)
-
-
-def by_hand(model: nn.Module, pixels: Tensor, prefix: int, grid: tuple[int, int]) -> Tensor:
-    mean, std = (torch.tensor(model.pretrained_cfg[k]).view(3, 1, 1) for k in ("mean", "std"))  # type: ignore[index]
-    with torch.no_grad():
-        tokens: Tensor = model.forward_features((pixels.float() / 255 - mean) / std)  # type: ignore[operator]
-    rows = [tokens[:, prefix + r * grid[1] : prefix + (r + 1) * grid[1]] for r in range(grid[0])]
-    return torch.stack(rows, 1).permute(0, 3, 1, 2)  # b dim h w
 
 
 @pytest.mark.parametrize("name", NATIVE)
@@ -96,6 +74,10 @@ def test_features_equal_timms_own_with_its_final_norm(name: str, tmp_path: Path)
         "eva02_base_patch14_224.mim_in22k",
         "deit3_base_patch16_384.fb_in1k",
         "flexivit_small.1200ep_in1k",
+        "vit_base_patch16_radio_v3.c_radio",
+        "vit_large_patch16_radio_v3.c_radio",
+        "vit_base_patch16_dinov3.lvd1689m",
+        "vit_pe_core_base_patch16_224.fb",
     ],
 )
 def test_weights_are_resampled_as_timm_does(name: str, tmp_path: Path) -> None:
@@ -103,14 +85,55 @@ def test_weights_are_resampled_as_timm_does(name: str, tmp_path: Path) -> None:
     file = save(native, tmp_path / "w.safetensors")
     crop, patch = (96, 160), 8
     encoder, report = build_encoder(query(name), crop=crop, patch_size=patch, weights=str(file))
-    assert set(report.resampled) == {"patch_embed.proj.weight", "pos_embed"}
+    tables = {"patch_embed.proj.weight", "pos_embed"} & set(native.state_dict())  # rotary positions have none
+    assert set(report.resampled) == tables
     theirs = timm.create_model(
         name, True, pretrained_cfg_overlay={"file": str(file)}, img_size=crop, patch_size=patch, **SMALLER,
         num_classes=native.num_classes,
     )  # fmt: skip
     pixels = images(*crop)
     with torch.no_grad():
-        torch.testing.assert_close(encoder.eval()(pixels), by_hand(theirs.eval(), pixels, 1, (12, 20)))
+        prefix = int(theirs.num_prefix_tokens)  # type: ignore[arg-type]
+        torch.testing.assert_close(encoder.eval()(pixels), by_hand(theirs.eval(), pixels, prefix, (12, 20)))
+
+
+@pytest.mark.parametrize("name", [name for name in NATIVE if "radio" not in name])  # set_input_size is bicubic always
+def test_loading_then_resizing_equals_resizing_then_loading(name: str, tmp_path: Path) -> None:
+    native = timm_model(name, **NATIVE[name][3])
+    file = save(native, tmp_path / "w.safetensors")
+    crop, patch = (64, 96), 8
+    encoder, _ = build_encoder(query(name), crop=crop, patch_size=patch, weights=str(file))
+    native.set_input_size(img_size=crop, patch_size=patch)  # type: ignore[operator]
+    pixels = images(*crop)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder.eval()(pixels), by_hand(native, pixels, NATIVE[name][2], (8, 12)))
+
+
+def test_radio_loads_from_its_publishers_own_layout(tmp_path: Path) -> None:
+    """One token for each of three teachers and four more, positions for 128x128 patches, patches as a linear layer."""
+    name, crop = "vit_base_patch16_radio_v3.c_radio", (64, 96)
+    own = timm_model(name).state_dict()
+    torch.manual_seed(2)
+    table = torch.randn(1, 128 * 128, 48)
+    blocks = {f"radio_model.model.{key}": value for key, value in own.items() if key.startswith("blocks.")}
+    safetensors.torch.save_file(
+        {
+            "radio_model.input_conditioner.norm_mean": torch.zeros(3),
+            "radio_model.model.patch_generator.embedder.weight": own["patch_embed.proj.weight"].flatten(1),
+            "radio_model.model.patch_generator.pos_embed": table,
+            "radio_model.model.patch_generator.cls_token.token": torch.cat([own["cls_token"], own["reg_token"]], 1)[0],
+            **blocks,
+        },
+        tmp_path / "w.safetensors",
+    )
+    encoder, _ = build_encoder(query(name), crop=crop, patch_size=16, weights=str(tmp_path / "w.safetensors"))
+    loaded = encoder.backbone.state_dict()
+    assert torch.equal(loaded["reg_token"], own["reg_token"])
+    assert torch.equal(loaded["patch_embed.proj.weight"], own["patch_embed.proj.weight"])
+    # resized to a square as wide as the longer side, corners on corners (C-RADIOv3-B's own code), cut to the grid
+    square = table.reshape(1, 128, 128, 48).permute(0, 3, 1, 2)
+    square = torch.nn.functional.interpolate(square, size=(6, 6), mode="bilinear", align_corners=True)
+    torch.testing.assert_close(loaded["pos_embed"], square[:, :, :4].flatten(2).transpose(1, 2))
 
 
 def test_an_equal_number_of_patches_in_another_grid_is_resampled(tmp_path: Path) -> None:
@@ -180,10 +203,12 @@ def test_images_are_normalised_inside() -> None:
     torch.testing.assert_close(seen[1][0, :, 0, 0], torch.tensor(by_channel))
 
 
-def test_every_parameter_takes_part_in_the_features() -> None:
+def test_every_parameter_takes_part_in_the_features_and_chance_none() -> None:
     for name in NATIVE:
         encoder, _ = build_encoder(query(name), crop=(32, 32), patch_size=16, weights="random")
-        encoder(images(32, 32)).square().sum().backward()
+        features = encoder.train()(images(32, 32))
+        assert torch.equal(features, encoder.eval()(images(32, 32))), name
+        features.square().sum().backward()
         assert [k for k, p in encoder.named_parameters() if p.grad is None] == [], name
 
 
@@ -218,11 +243,10 @@ def test_small_encoders(name: str) -> None:
     [
         ("timm:vit_tiny_patch16_225", "did you mean"),
         ("timm:vit_base_patch16_224.mea", "one of the tags"),
-        ("timm:resnet50", "takes no img_size"),
-        ("timm:hiera_tiny_224", "takes no patch_size"),
-        ("timm:samvit_base_patch16.sa1b", "no plain vision transformer"),
-        ("timm:swin_tiny_patch4_window7_224", "no plain vision transformer"),
-        ("timm:naflexvit_base_patch16_gap", "no plain vision transformer"),
+        ("timm:mixer_b16_224", "MlpMixer has no num_prefix_tokens"),
+        ("timm:vit_base_r50_s16_384", "cannot build"),
+        ("timm:naflexvit_base_patch16_gap", "use the vit_ model"),
+        ("timm:samvit_base_patch16?patch_size=16", "crop and patch size decide"),
         ("timm:vit_tiny_patch16_224?dpeth=3", 'no option "dpeth"'),
         ("timm:vit_tiny_patch16_224?num_heads=5", "cannot build"),
         ("timm:vit_tiny_patch16_224?global_pool=avg", "final norm"),

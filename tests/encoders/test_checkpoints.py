@@ -245,6 +245,17 @@ def test_weights_of_another_model_are_refused(other: str, state: dict[str, Tenso
         load(tmp_path / "w.safetensors", other)
 
 
+def test_sam_and_the_mae_that_it_starts_from_are_told_apart(tmp_path: Path) -> None:
+    sizes = "embed_dim=24&depth=2&num_heads=2"
+    names = {"sam": f"timm:samvit_base_patch16?{sizes}", "mae": f"timm:vit_base_patch16_224?{sizes}"}
+    for name, reference in names.items():
+        encoder, _ = build_encoder(reference, crop=(32, 48), patch_size=16, weights="random")
+        safetensors.torch.save_file(encoder.backbone.state_dict(), tmp_path / f"{name}.safetensors")
+    for name, other in (("sam", "mae"), ("mae", "sam")):
+        with pytest.raises(WeightsError, match=rf"{other}\.safetensors is not weights of"):
+            load(tmp_path / f"{other}.safetensors", names[name])
+
+
 def test_a_head_is_listed_and_half_precision_is_taken(state: dict[str, Tensor], tmp_path: Path) -> None:
     half = {key: value.half() for key, value in state.items()}
     safetensors.torch.save_file({**half, "head.weight": torch.ones(10, 24)}, tmp_path / "w.safetensors")

@@ -78,6 +78,16 @@ def test_a_map_and_tokens_come_to_the_same_features(source: Path) -> None:
     torch.testing.assert_close(features, by_hand)
 
 
+def test_the_template_is_an_encoder() -> None:
+    template = Path(__file__).parents[2] / "examples" / "my_encoder.py"
+    encoder, _ = build_encoder(f"file:{template}:build?width=64", crop=(64, 96), patch_size=16)
+    assert encoder.mean.flatten().tolist() == [0.5, 0.5, 0.5]
+    features = encoder(torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8))
+    assert features.shape == (2, 64, 4, 6)
+    features.square().sum().backward()
+    assert [name for name, parameter in encoder.named_parameters() if parameter.grad is None] == []
+
+
 def test_options_go_to_the_function(source: Path) -> None:
     encoder, _ = build(f"file:{source}:build?width=5")
     assert encoder.dim == 5

@@ -16,27 +16,54 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
-from segrank.encoders.encoder import features_of, to_map
+from segrank import _torchvision  # noqa: F401  before timm
+
+# isort: split
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+from segrank.encoders.checkpoints import read_weights
+from segrank.encoders.encoder import Parts, features_of, to_map
+from segrank.encoders.matching import load_weights
 from segrank.encoders.reference import custom_source
 from segrank.errors import EncoderError
 from segrank.files import digest
+from segrank.record import WeightsReport
 from segrank.spec import parse_reference
 
 
-def build_custom(reference: str, *, crop: tuple[int, int], patch_size: int, seed: int) -> tuple[nn.Module, int]:
-    """The user's module and its dim, told by running zeros through it.
-
-    The source's code runs with the user's rights: it is the user's. Random numbers that it draws from
-    torch come from the seed.
+def build_custom(reference: str, *, crop: tuple[int, int], patch_size: int, weights: str, seed: int) -> Parts:
+    """The user's module as an encoder; its dim is told by running zeros through it.
 
     Raises:
         EncoderError: the source cannot be imported, has no such function, or does not keep to the contract.
+        WeightsError: a weights file does not fit.
+    """
+    model = _call(reference, crop, patch_size, seed)
+    name = parse_reference(reference).name
+    dim = _dim(model, name, crop, patch_size)
+    report = WeightsReport(source="as built")
+    if weights not in ("pretrained", "random"):
+        file = Path(weights)
+        tensors, sha256 = read_weights(file)
+        report = load_weights(
+            model, tensors, file=str(file), model_name=reference[:120], source=file.name, sha256=sha256
+        )
+    return Parts(model, dim, lambda: own_statistics(model, name), report)
+
+
+def _call(reference: str, crop: tuple[int, int], patch_size: int, seed: int) -> nn.Module:
+    """What the user's function returns.
+
+    The source's code runs with the user's rights: it is the user's. Random numbers that it draws from
+    torch come from the seed.
     """
     scheme, name, options = parse_reference(reference)
     place, _, function = name.rpartition(":")
@@ -56,18 +83,18 @@ def build_custom(reference: str, *, crop: tuple[int, int], patch_size: int, seed
             raise _failed(f"{function}(crop={crop}, patch_size={patch_size}) of {place} failed", error) from error
         if not isinstance(model, nn.Module):
             raise EncoderError(f"{function} of {place} returns a {type(model).__name__}", wanted="an nn.Module")
-        return model, _dim(model, f"{place}:{function}", crop, patch_size)
+        return model
 
 
-def own_statistics(model: nn.Module, name: str) -> tuple[list[float], list[float]] | None:
-    """The module's `mean` and `std`, if it has them.
+def own_statistics(model: nn.Module, name: str) -> tuple[Sequence[float], Sequence[float]]:
+    """The module's `mean` and `std`, ImageNet's if it has none.
 
     Raises:
         EncoderError: it has one without the other, or they are not three numbers for images in 0..1.
     """
     found = [getattr(model, attribute, None) for attribute in ("mean", "std")]
     if found == [None, None]:
-        return None
+        return IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
     try:
         mean, std = (torch.as_tensor(values, dtype=torch.float32).flatten().tolist() for values in found)
     except (TypeError, ValueError, RuntimeError):

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from segrank.errors import EncoderError
+from segrank.record import WeightsReport
+
+
+class Parts(NamedTuple):
+    """What an `Encoder` is made of."""
+
+    backbone: nn.Module
+    dim: int
+    statistics: Callable[[], tuple[Sequence[float], Sequence[float]]]
+    """Its own mean and standard deviation, of images in 0..1; raises EncoderError if they are not known."""
+    report: WeightsReport
+
+
+class FixedStatistics(nn.Module):
+    """A module in which BatchNorm keeps the statistics that it was loaded with, in training too.
+
+    So the features of an image do not depend on the others of its micro-batch.
+    """
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
+        return self
 
 
 class Encoder(nn.Module):

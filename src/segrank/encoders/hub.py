@@ -1,4 +1,4 @@
-"""Find the pretrained weights that timm names: in the Hugging Face cache, else on the hub."""
+"""Find a publisher's files: in the Hugging Face cache, else on the hub."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingface_hub import constants, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
 
 from segrank.errors import WeightsError
 
@@ -39,12 +39,29 @@ def pretrained_file(config: PretrainedCfg, name: str) -> Path:
     repository, _, revision = config.hf_hub_id.partition("@")
     plain = config.hf_hub_filename or "pytorch_model.bin"  # timm's own default
     safe = _SAFE.get(plain, re.sub(r"\.bin$", ".safetensors", plain))
-    candidates = list(dict.fromkeys([safe, plain]))
+    return repository_file(repository, [safe, plain], revision=revision, name=name)
+
+
+def repository_file(repository: str, filenames: list[str], *, revision: str, name: str) -> Path:
+    """The first of these files that a repository on the hub has: from the cache, else downloaded.
+
+    Args:
+        repository: `owner/name`.
+        filenames: in order of preference.
+        revision: empty for the main one.
+        name: how errors call the encoder.
+
+    Raises:
+        WeightsError: they are not in the cache, and the hub has none of them or does not answer.
+    """
+    candidates = list(dict.fromkeys(filenames))
     for filename in candidates:
         try:
             return _get(repository, filename, revision, local=True)
         except LocalEntryNotFoundError:
             continue
+        except HFValidationError as error:
+            raise WeightsError(f'"{repository[:120]}" is no name of a repository', wanted="owner/name") from error
     if constants.HF_HUB_OFFLINE:
         raise _missing(name, repository, "HF_HUB_OFFLINE is set")
     if reason := _unreachable(f"{constants.ENDPOINT}/{repository}/resolve/main/{candidates[0]}"):
@@ -59,7 +76,7 @@ def pretrained_file(config: PretrainedCfg, name: str) -> Path:
         except Exception as error:  # gated or withdrawn repository, HTTP errors, a full disk
             reason = " ".join(str(error).split())[:300]
             raise _missing(name, repository, f"the hub says: {reason}") from error
-    raise _missing(name, repository, f"the hub has neither {' nor '.join(candidates)}")
+    raise _missing(name, repository, f"the hub has no {' or '.join(candidates)}")
 
 
 def _get(repository: str, filename: str, revision: str, *, local: bool) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 
 import torch
@@ -20,9 +20,10 @@ ENCODER_PARTS = frozenset(
 )
 """First components of the names of a vision transformer's own parameters in timm."""
 
-OUTER = ("encoder.", "backbone.")
+OUTER = ("encoder.", "backbone.", "core.")
 """Names of the attribute that holds the encoder in programs that put a head beside it, segrank among
-them; taken off the front of a file's names in this order, unless the model's own begin so."""
+them (`core` is what it wraps); taken off the front of a file's names in this order, unless the model's own
+begin so."""
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -36,6 +37,7 @@ def load_weights(
     source: str,
     sha256: str,
     convert: Convert | None = None,
+    behind: Collection[str] = (),
 ) -> WeightsReport:
     """Load a file's tensors into a model, after `convert`.
 
@@ -44,7 +46,8 @@ def load_weights(
       it has left takes part in the features);
     - has one in another shape, or as integers where the model has floats;
     - has encoder parts that the model lacks, such as more blocks, registers or a final norm (a part is
-      told by the first component of its name: one of the model's own, or of `ENCODER_PARTS`);
+      told by the first component of its name: one of the model's own, or of `ENCODER_PARTS`), apart from
+      those in `behind`, which have been cut off the model because they take no part in its features;
     - makes a parameter NaN or infinite.
     What else it has (classifier, pooling head, pretraining decoder, text tower) is left out and listed as
     unexpected.
@@ -71,7 +74,7 @@ def load_weights(
     shapes = [n for n in own if n in converted and converted[n].shape != own[n].shape]
     types = [n for n in own if n in converted and _misfit(converted[n], own[n])]
     parts = {name.partition(".")[0] for name in own} | ENCODER_PARTS
-    foreign = [name for name in unexpected if name.partition(".")[0] in parts]
+    foreign = [name for name in unexpected if name.partition(".")[0] in parts and name not in behind]
     problems = [
         *_listed("missing", missing),
         *_listed(
@@ -111,8 +114,9 @@ def _misfit(value: Tensor, own: Tensor) -> bool:
 
 
 def _positional(name: str) -> bool:
-    """Whether timm's filters may resize this one: position tables and patch weights."""
-    return name in ("pos_embed", "patch_embed.proj.weight") or name.endswith("relative_position_bias_table")
+    """Whether a filter may resize this one: position tables and patch weights."""
+    tables = ("relative_position_bias_table", "rel_pos_h", "rel_pos_w")
+    return name in ("pos_embed", "patch_embed.proj.weight") or name.endswith(tables)
 
 
 def _storage(value: Tensor) -> int:

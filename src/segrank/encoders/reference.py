@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import functools
+import json
+import re
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any
 
 from segrank.errors import EncoderError, WeightsError
 from segrank.files import digest
 from segrank.spec import parse_reference
+
+HF_CONFIG = "config.json"
+HF_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+HF_WEIGHTS = "model.safetensors"
+HF_INDEX = "model.safetensors.index.json"
+_SHARD = re.compile(r"[\w.\-]{1,200}\.safetensors")
+_HF_JSON_BYTES = 16 << 20
+"""More than any model's configuration or index of shards takes."""
 
 
 def encoder_digests(encoder: str, weights: str) -> dict[str, str]:
@@ -21,7 +32,8 @@ def encoder_digests(encoder: str, weights: str) -> dict[str, str]:
     Returns:
         `{"weights": "sha256:..."}` where weights are a file, and `{"encoder":
         "file:sha256:...:build?k=v"}` where the encoder is the user's own source. The digest covers that
-        one source file, not what it imports.
+        one source file, not what it imports. Of `hf:FOLDER` it covers the configuration, and the
+        pretrained weights where these are asked for.
 
     Raises:
         EncoderError: there is no such source file. WeightsError: no such weights file.
@@ -33,6 +45,8 @@ def encoder_digests(encoder: str, weights: str) -> dict[str, str]:
         path, function = custom_source(encoder)
         query = f"?{options}" if options else ""
         digests["encoder"] = f"{scheme}:sha256:{_file_digest(path)}:{function}{query}"
+    elif scheme == "hf" and (folder := hf_folder(parse_reference(encoder).name)):
+        digests["encoder"] = f"hf:sha256:{_folder_digest(folder, with_weights=weights == 'pretrained')}"
     if weights not in ("pretrained", "random"):
         digests["weights"] = f"sha256:{_file_digest(weights_file(weights))}"
     return digests
@@ -77,6 +91,54 @@ def custom_source(encoder: str) -> tuple[Path, str]:
             else "install the package, or put its folder on PYTHONPATH",
         )
     return path, function
+
+
+def hf_folder(name: str) -> Path | None:
+    """The folder that `hf:NAME` means; none if it is a repository's name."""
+    try:
+        return Path(name) if Path(name).is_dir() else None
+    except OSError:  # longer than a path can be
+        return None
+
+
+def hf_shards(index: Path) -> list[str]:
+    """The names of the files that an index of shards lists, in alphabetical order.
+
+    Raises:
+        WeightsError: it is no such index, or names files of other folders.
+    """
+    shards = read_hf_json(index).get("weight_map")
+    if not isinstance(shards, dict) or not all(isinstance(s, str) and _SHARD.fullmatch(s) for s in shards.values()):
+        raise WeightsError(f"{index} is no index of shards", wanted="a weight_map to .safetensors files beside it")
+    return sorted(set(shards.values()))
+
+
+def read_hf_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a model's folder.
+
+    Raises:
+        WeightsError: it is something else, or too large.
+    """
+    try:
+        with path.open("rb") as file:
+            content = json.loads(file.read(_HF_JSON_BYTES))
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}", fix="check its permissions") from error
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path} is no JSON: {str(error)[:200]}", fix="get the file again") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path} holds a JSON {type(content).__name__}", wanted="an object")
+    return content
+
+
+def _folder_digest(folder: Path, *, with_weights: bool) -> str:
+    names = [HF_CONFIG, *HF_PROCESSORS]
+    if with_weights and (folder / HF_WEIGHTS).is_file():
+        names.append(HF_WEIGHTS)
+    elif with_weights and (folder / HF_INDEX).is_file():
+        names += hf_shards(folder / HF_INDEX)
+    found = [f"{name}:{_file_digest(folder / name)}" for name in names if (folder / name).is_file()]
+    return digest("\n".join(found))
 
 
 def _module_file(module: str) -> Path | None:
