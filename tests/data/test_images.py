@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from segrank.data.images import read_bytes, read_image, read_label, read_rgb_label
@@ -66,6 +67,47 @@ def test_other_modes_become_rgb(image: Image.Image, colour: tuple[int, int, int]
     read = read_image(encoded(image, "PNG"), "x")
     assert read.shape == (3, 5, 3)
     assert (read == colour).all()
+
+
+def opened_by_pillow(content: bytes) -> NDArray[np.uint8]:
+    return np.array(Image.open(io.BytesIO(content)).convert("RGB"))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 33), (101, 64)])
+def test_jpeg_gives_the_pixels_that_pillow_gives(
+    size: tuple[int, int], mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    width, height = size
+    y, x = np.mgrid[:height, :width]
+    pixels = np.stack([127 + 120 * np.sin(x / 3), 127 + 120 * np.cos(y / 5 + x / 9), (x * y) % 256], axis=-1)
+    image = Image.fromarray(pixels.astype(np.uint8)).convert(mode)
+    options = [
+        {"subsampling": subsampling, "progressive": progressive, "quality": quality}
+        for subsampling in ("4:4:4", "4:2:2", "4:2:0")
+        for progressive in (False, True)
+        for quality in (35, 95)
+    ]
+    files = [encoded(image, "JPEG", **option) for option in options]
+    files.append(encoded(image, "JPEG", keep_rgb=mode == "RGB"))
+    wanted = [opened_by_pillow(file) for file in files]
+    monkeypatch.delattr(Image, "open")  # none of these needs it
+    for file, pillow in zip(files, wanted, strict=True):
+        assert (read_image(file, "x") == pillow).all()
+
+
+@pytest.mark.shared
+def test_photographs_have_the_pixels_that_pillow_gives(shared: Path) -> None:
+    files = sorted((shared / "data/camvid/images").rglob("*.jpg"))[::50]
+    assert files
+    for file in files:
+        assert (read_image(file) == opened_by_pillow(file.read_bytes())).all()
+
+
+def test_what_libjpeg_only_warns_of_is_left_to_pillow() -> None:
+    content = encoded(RED.resize((64, 64)), "JPEG")
+    strewn = content[:-2] + b"\0\0\0" + content[-2:]  # bytes that belong to nothing
+    assert (read_image(strewn, "x") == opened_by_pillow(strewn)).all()
 
 
 def test_cmyk_becomes_rgb() -> None:

@@ -13,18 +13,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
-from segrank import _torchvision  # noqa: F401
+from segrank.data.colour import change_contrast, jitter
 from segrank.data.dataset import IGNORE
-
-# isort: split
-# Torchvision comes after the line above, which lets every build of it be imported.
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as tvf
+from segrank.data.resample import nearest, pick, resize, triangle_taps
 
 BRIGHTNESS = 32 / 255
 """Factors lie within 1 ± this."""
@@ -95,11 +88,13 @@ def draw(rng: np.random.Generator, size: tuple[int, int], crop: tuple[int, int])
     )
 
 
-def apply(image: Tensor, labels: Tensor, drawn: Draw, crop: tuple[int, int]) -> tuple[Tensor, Tensor] | None:
-    """Apply a draw.
+def apply(
+    image: NDArray[np.uint8], labels: NDArray[np.uint8], drawn: Draw, crop: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+    """Apply a draw. Pixels that the crop does not show are not touched, unless contrast needs their mean.
 
     Args:
-        image: (3, h, w) uint8, RGB.
+        image: (h, w, 3) uint8, RGB.
         labels: (h, w) uint8.
         drawn: made by `draw` for this size and crop.
         crop: (height, width).
@@ -109,35 +104,26 @@ def apply(image: Tensor, labels: Tensor, drawn: Draw, crop: tuple[int, int]) -> 
         was looked at holds a labelled pixel. The caller then takes another sample.
     """
     # The label map comes first: it is cheap, and decides whether the image is needed at all.
-    if drawn.flip:
-        labels = labels.flip(-1)
-    # "nearest" rounds source positions down, as the reference does; "nearest-exact" would not.
-    labels = F.interpolate(labels[None, None], size=drawn.size, mode="nearest")[0, 0]
-    right, bottom = max(0, crop[1] - drawn.size[1]), max(0, crop[0] - drawn.size[0])
-    labels = F.pad(labels, (0, right, 0, bottom), value=IGNORE)
-    offset = _labelled_crop(labels, drawn.offsets, crop)
-    if offset is None:
+    found = labelled_crop(labels, drawn, crop)
+    if found is None:
         return None
-    top, left = offset
-
-    image = _colour(image, drawn)
-    if drawn.flip:
-        image = image.flip(-1)
-    image = tvf.resize(image, list(drawn.size), interpolation=InterpolationMode.BILINEAR, antialias=True)
-    image = F.pad(image, (0, right, 0, bottom), value=0)  # black
-    rows, columns = slice(top, top + crop[0]), slice(left, left + crop[1])
-    # A view would send the whole scaled image along whenever the crop goes to another process.
-    own = torch.contiguous_format
-    return image[:, rows, columns].clone(memory_format=own), labels[rows, columns].clone(memory_format=own)
+    rows, columns, truth = found
+    height, width = labels.shape
+    down = triangle_taps(height, drawn.size[0], rows)
+    across = triangle_taps(width, drawn.size[1], columns, mirrored=drawn.flip)
+    region = coloured_region(np.ascontiguousarray(image), drawn, down.source, across.source)
+    pixels = np.zeros((3, *crop), np.uint8)  # black, where it is padded
+    resize(region, down, across, pixels)
+    return pixels, truth
 
 
 def augment(
-    image: Tensor, labels: Tensor, crop: tuple[int, int], rng: np.random.Generator
-) -> tuple[Tensor, Tensor] | None:
+    image: NDArray[np.uint8], labels: NDArray[np.uint8], crop: tuple[int, int], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
     """Augment one sample: `draw`, then `apply`.
 
     Args:
-        image: (3, h, w) uint8, RGB.
+        image: (h, w, 3) uint8, RGB.
         labels: (h, w) uint8.
         crop: (height, width) of the result, in pixels.
         rng: the only source of randomness.
@@ -148,25 +134,40 @@ def augment(
     return apply(image, labels, draw(rng, (labels.shape[0], labels.shape[1]), crop), crop)
 
 
-def _colour(image: Tensor, drawn: Draw) -> Tensor:
-    if drawn.brightness is not None:
-        image = tvf.adjust_brightness(image, drawn.brightness)
-    if drawn.contrast is not None and drawn.contrast_first:
-        image = tvf.adjust_contrast(image, drawn.contrast)
-    if drawn.saturation is not None:
-        image = tvf.adjust_saturation(image, drawn.saturation)
-    if drawn.hue is not None:
-        image = tvf.adjust_hue(image, drawn.hue)
-    if drawn.contrast is not None and not drawn.contrast_first:
-        image = tvf.adjust_contrast(image, drawn.contrast)
-    return image
-
-
-def _labelled_crop(labels: Tensor, offsets: NDArray[np.int64], crop: tuple[int, int]) -> tuple[int, int] | None:
-    labelled = labels.numpy() != IGNORE
-    if not labelled.any():
+def labelled_crop(
+    labels: NDArray[np.uint8], drawn: Draw, crop: tuple[int, int]
+) -> tuple[slice, slice, NDArray[np.uint8]] | None:
+    """Rows and columns of the scaled image that the first crop with a labelled pixel shows, and its labels."""
+    if (labels == IGNORE).all():
         return None
-    for top, left in offsets.tolist():
-        if labelled[top : top + crop[0], left : left + crop[1]].any():
-            return top, left
+    height, width = labels.shape
+    for top, left in drawn.offsets.tolist():
+        rows = slice(top, min(top + crop[0], drawn.size[0]))
+        columns = slice(left, min(left + crop[1], drawn.size[1]))
+        source_columns = nearest(width, drawn.size[1], columns)
+        if drawn.flip:
+            source_columns = width - 1 - source_columns
+        truth = np.full(crop, IGNORE, np.uint8)
+        pick(labels, nearest(height, drawn.size[0], rows), source_columns, truth)
+        if (truth != IGNORE).any():
+            return rows, columns, truth
     return None
+
+
+def coloured_region(image: NDArray[np.uint8], drawn: Draw, rows: slice, columns: slice) -> NDArray[np.uint8]:
+    """A region of the image after the colour operations, as (3, rows, columns)."""
+    region = np.empty((3, rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+    brightness, saturation, contrast = (
+        1.0 if factor is None else factor for factor in (drawn.brightness, drawn.saturation, drawn.contrast)
+    )
+    hue = 0.0 if drawn.hue is None else drawn.hue
+    pixels = image.shape[0] * image.shape[1]
+    if drawn.contrast is None:
+        jitter(image, brightness, 1.0, 0.0, saturation, hue, rows.start, columns.start, region, False)
+    elif drawn.contrast_first:
+        total = jitter(image, brightness, 1.0, 0.0, 1.0, 0.0, 0, 0, region[:, :0], True)
+        jitter(image, brightness, contrast, total / pixels, saturation, hue, rows.start, columns.start, region, False)
+    else:
+        total = jitter(image, brightness, 1.0, 0.0, saturation, hue, rows.start, columns.start, region, True)
+        change_contrast(region, contrast, total / pixels)
+    return region

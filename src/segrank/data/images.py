@@ -1,4 +1,7 @@
-"""Images and label files, read with Pillow and nothing taken on trust.
+"""Images and label files, and nothing about them taken on trust.
+
+The usual kinds are decoded by faster means to the same pixels: JPEG by simplejpeg, 8-bit PNG by `segrank.data.png`.
+Both are strict. Whatever they do not take goes to Pillow, which has the last word on what can be read.
 
 What Pillow would do silently is decided here:
 
@@ -22,6 +25,7 @@ import stat
 from pathlib import Path
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
@@ -58,7 +62,11 @@ def read_bytes(path: Path) -> bytes:
 
 def read_image(source: Path | bytes, name: str = "") -> NDArray[np.uint8]:
     """An image as (height, width, 3) uint8 RGB, in the orientation in which its pixels are stored."""
-    image, name = _open(source, name, IMAGE_FORMATS)
+    content, name = _content(source, name)
+    pixels = _jpeg(content) if is_jpeg(content) else _png(content, "RGB")
+    if pixels is not None:
+        return pixels
+    image = _open(content, name, IMAGE_FORMATS)
     if image.mode.startswith("I") or image.mode == "F":
         raise DataError(
             f"{name} is greyscale with more than 8 bits per pixel (mode {image.mode})",
@@ -73,7 +81,11 @@ def read_label(source: Path | bytes, name: str = "") -> RawIds:
 
     A 1-bit mask gives 0 and 1. The type is the file's: uint8, uint16 or int32.
     """
-    image, name = _open(source, name, LABEL_FORMATS)
+    content, name = _content(source, name)
+    ids = _png(content, "GREY", "PALETTE")
+    if ids is not None:
+        return ids
+    image = _open(content, name, LABEL_FORMATS)
     if image.mode not in ("1", "L", "P", "I") and not image.mode.startswith("I;16"):
         raise DataError(
             f"{name} is a mask of mode {image.mode}",
@@ -90,7 +102,11 @@ def read_label(source: Path | bytes, name: str = "") -> RawIds:
 
 def read_rgb_label(source: Path | bytes, name: str = "") -> NDArray[np.uint8]:
     """A mask whose classes are colours, as (height, width, 3) uint8 RGB."""
-    image, name = _open(source, name, LABEL_FORMATS)
+    content, name = _content(source, name)
+    pixels = _png(content, "RGB")
+    if pixels is not None:
+        return pixels
+    image = _open(content, name, LABEL_FORMATS)
     if image.mode not in ("RGB", "RGBA", "P"):
         raise DataError(
             f"{name} is a mask of mode {image.mode}",
@@ -100,18 +116,42 @@ def read_rgb_label(source: Path | bytes, name: str = "") -> NDArray[np.uint8]:
     return _rgb(image, name)
 
 
-def _open(source: Path | bytes, name: str, formats: tuple[str, ...]) -> tuple[Image.Image, str]:
-    """Read the header alone and decide by it. Masks are opened in every format, to say why one is refused."""
-    if isinstance(source, Path):
-        name = _shown(source)
-        source = read_bytes(source)
+def is_jpeg(content: bytes) -> bool:
+    """By its signature, which says nothing about the rest."""
+    return content.startswith(b"\xff\xd8\xff")
+
+
+def _content(source: Path | bytes, name: str) -> tuple[bytes, str]:
+    return (read_bytes(source), _shown(source)) if isinstance(source, Path) else (source, name)
+
+
+def _jpeg(content: bytes) -> NDArray[np.uint8] | None:
+    """A sound JPEG of colours or greys as RGB; none for any other."""
     try:
-        image = Image.open(io.BytesIO(source), formats=IMAGE_FORMATS)
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+        if colours not in ("YCbCr", "Gray", "RGB") or height * width > MAX_PIXELS:
+            return None
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(content, "RGB")
+    except ValueError:  # also for what libjpeg merely warns of
+        return None
+    return pixels
+
+
+def _png(content: bytes, *colours: str) -> NDArray[np.uint8] | None:
+    from segrank.data.png import Colour, decode_png  # numba, which listing a dataset does not need
+
+    return decode_png(content, tuple(Colour[colour] for colour in colours), MAX_PIXELS)
+
+
+def _open(content: bytes, name: str, formats: tuple[str, ...]) -> Image.Image:
+    """Read the header alone and decide by it. Masks are opened in every format, to say why one is refused."""
+    try:
+        image = Image.open(io.BytesIO(content), formats=IMAGE_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"{name} is too large: {error}", wanted=f"at most {MAX_PIXELS} pixels") from error
     except UnidentifiedImageError:
         raise DataError(
-            f"{name} is not an image of a known format; it begins with {source[:12]!r}",
+            f"{name} is not an image of a known format; it begins with {content[:12]!r}",
             wanted=", ".join(formats),
         ) from None
     except Exception as error:  # damaged headers raise KeyError, struct.error, OverflowError and more
@@ -135,7 +175,7 @@ def _open(source: Path | bytes, name: str, formats: tuple[str, ...]) -> tuple[Im
         )
     if getattr(image, "is_animated", False) and image.format != "MPO":
         raise DataError(f"{name} holds several frames", wanted="one image per file")
-    return image, name
+    return image
 
 
 def _decoded(image: Image.Image, name: str) -> Image.Image:

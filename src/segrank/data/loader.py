@@ -51,10 +51,9 @@ class TrainingSamples(TorchDataset[tuple[Tensor, Tensor] | SegrankError]):
             rng = _generator(self.seed, epoch, first, redraw)
             sample = self.split[index]
             if not sample.single_valued:
-                image = torch.from_numpy(sample.image).permute(2, 0, 1)
-                crop = augment(image, torch.from_numpy(sample.labels), self.crop, rng)
+                crop = augment(sample.image, sample.labels, self.crop, rng)
                 if crop is not None:
-                    return crop
+                    return torch.from_numpy(crop[0]), torch.from_numpy(crop[1])
             index = int(rng.integers(len(self.split)))
         raise DataError(
             f"none of {REDRAWS} samples drawn after {self.split.names[first]} has anything to learn from",
