@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from segrank.cli import app, main
 from segrank.data import open_dataset
+from segrank.data.official import OFFICIAL
 from segrank.data.palette import class_colours
 from segrank.errors import DataError, SpecError
 from segrank.record import Record
@@ -149,12 +150,40 @@ def test_data_check_ends_with_1_where_there_are_problems(tmp_path: Path) -> None
     assert "problem: split" in call("data", "check", tmp_path / "d.yaml", code=1)
 
 
+def test_datasets_are_listed_and_told_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEGRANK_DATA", raising=False)
+    listed = call("datasets")
+    assert all(name in listed for name in (*OFFICIAL, "scenes"))
+    assert "give --root FOLDER or set $SEGRANK_DATA" in listed
+    (tmp_path / "gta5").mkdir()
+    for file in ("ADEChallengeData2016.zip", "gta5/01_images.zip", "gta5/01_labels.zip"):
+        (tmp_path / file).touch()
+    rows = {line.split()[0]: line for line in call("datasets", "--root", tmp_path).splitlines() if line}
+    assert rows["ade20k"].split()[-1] == "archives"
+    assert "18 of 20 parts missing: 02_images.zip, 02_labels.zip, ..." in rows["gta5"]
+    assert rows["voc2012"].split()[-1] == "no"
+    told = call("datasets", "gta5", "--root", tmp_path)
+    assert f"found in {tmp_path / 'gta5'}: 01_images.zip, 01_labels.zip" in told
+    assert "missing: 02_images.zip" in told
+    assert f"--dataset gta5 --root {tmp_path} --set eval_dataset=cityscapes" in told
+    assert "research and education only" in told
+    monkeypatch.setenv("SEGRANK_DATA", str(tmp_path))
+    assert "found in" in call("datasets", "ade20k")
+    assert "scenes?look=day" in call("datasets", "scenes")
+    with pytest.raises(DataError, match='did you mean "ade20k"'):
+        call("datasets", "ADE20K")
+    with pytest.raises(DataError, match="data check"):
+        call("datasets", "mine.yaml")
+
+
 def test_every_field_is_explained() -> None:
     text = call("fields")
     for name in RunSpec.model_fields:
         assert name in text
 
 
-@pytest.mark.parametrize("verb", [[], ["run"], ["evaluate"], ["predict"], ["show"], ["demo"], ["data", "check"]])
+@pytest.mark.parametrize(
+    "verb", [[], ["run"], ["evaluate"], ["predict"], ["show"], ["demo"], ["datasets"], ["data", "check"]]
+)
 def test_help_teaches(verb: list[str]) -> None:
     assert "Usage" in call(*verb, "--help")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from segrank.data import open_dataset
 from segrank.data.dataset import Dataset, Split
+from segrank.data.file_dataset import FileSplit
+from segrank.data.official.dataset import OfficialDataset
 from segrank.decoders.linear import LinearDecoder
 from segrank.encoders.build import build_encoder
 from segrank.encoders.reference import encoder_digests
@@ -91,16 +94,30 @@ class Data(NamedTuple):
     eval_split: Split
 
 
-def open_data(spec: RunSpec) -> Data:
+def open_data(spec: RunSpec, root: str | os.PathLike[str] | None = None) -> Data:
     """List the splits that the spec names; no image is decoded.
+
+    Args:
+        spec: the run.
+        root: the folder to look for named datasets in.
 
     Raises:
         DataError: a definition or a split is not right, or the two datasets differ in their classes.
     """
-    dataset = open_dataset(spec.dataset)
-    eval_dataset = open_dataset(spec.eval_dataset) if spec.eval_dataset else dataset
+    dataset = open_dataset(spec.dataset, root)
+    eval_dataset = open_dataset(spec.eval_dataset, root) if spec.eval_dataset else dataset
     check_classes(spec.eval_dataset, eval_dataset.classes, dataset.classes)
     return Data(dataset, dataset.split(spec.train_split), eval_dataset, eval_dataset.split(spec.eval_split))
+
+
+def data_lines(spec: RunSpec, data: Data) -> list[str]:
+    """Of the named datasets among them: how many images of how many, and where they were found."""
+    used = ((data.dataset, spec.train_split, data.train_split), (data.eval_dataset, spec.eval_split, data.eval_split))
+    return [
+        dataset.account(name, split)
+        for dataset, name, split in used
+        if isinstance(dataset, OfficialDataset) and isinstance(split, FileSplit)
+    ]
 
 
 def check_classes(name: str, classes: Sequence[str], trained: Sequence[str]) -> None:

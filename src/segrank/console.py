@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segrank.data.dataset_report import DatasetReport
+from segrank.data.keep_images import Kept
 from segrank.progress import plain
 from segrank.record import Cost, Evaluation, Record
 from segrank.spec import RunSpec
@@ -142,6 +143,11 @@ def print_dataset_report(report: DatasetReport) -> None:
             console.print(f"[{colour}]{kind}[/]: {plain(line)}")
     if report.ok:
         console.print("no problems found")
+
+
+def print_kept(kept: Kept) -> None:
+    """How many images were decoded, and where they are."""
+    out().print(plain(f"{kept.made:,} of {kept.images:,} images decoded now; what is kept lies in {kept.folder}"))
 
 
 def print_running(key: str, beat: dict[str, Any]) -> None:

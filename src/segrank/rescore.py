@@ -64,6 +64,7 @@ def evaluate_run(
     dataset: str = "",
     split: str = "",
     precision: Precision | None = None,
+    root: str | os.PathLike[str] | None = None,
     device: str = "auto",
     reporter: Reporter | None = None,
 ) -> Evaluation:
@@ -71,6 +72,7 @@ def evaluate_run(
 
     Args:
         dataset, split, precision: by default as the run's own spec scores.
+        root: the folder to look for named datasets in; by default $SEGRANK_DATA.
 
     Raises:
         StoreError: the run is not finished, or kept no weights.
@@ -80,7 +82,7 @@ def evaluate_run(
     name, split = dataset or spec.eval_dataset or spec.dataset, split or spec.eval_split
     precision = precision or spec.score_precision
     classes = _classes(record)
-    opened = open_dataset(name)
+    opened = open_dataset(name, root)
     check_classes(name, opened.classes, classes)
     data = opened.split(split)
     plan = plan_evaluation(

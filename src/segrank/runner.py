@@ -7,7 +7,15 @@ import os
 
 from lightning_fabric import Fabric
 
-from segrank.assemble import check_devices, identify, make_fabric, open_data, resolve_device, resolve_precision
+from segrank.assemble import (
+    check_devices,
+    data_lines,
+    identify,
+    make_fabric,
+    open_data,
+    resolve_device,
+    resolve_precision,
+)
 from segrank.attempt import Attempt
 from segrank.errors import ClaimError, SegrankError, SpecError, StoreError
 from segrank.progress import Reporter, Silent
@@ -23,6 +31,7 @@ def run(
     spec: RunSpec,
     *,
     store: str | os.PathLike[str] = DEFAULT_STORE,
+    root: str | os.PathLike[str] | None = None,
     device: str = "auto",
     devices: int = 1,
     workers: int | None = None,
@@ -39,6 +48,7 @@ def run(
     Args:
         spec: the run.
         store: the results folder.
+        root: the folder with the archives of named datasets, or the same unpacked; by default $SEGRANK_DATA.
         device: `auto`, `cpu` or `cuda`.
         devices: how many; several run DDP, one process each.
         workers: processes that read and augment; by default none on a CPU, else up to 8 a GPU.
@@ -66,19 +76,23 @@ def run(
             raise SpecError(f"{name} is {value}", wanted=f"at least {least}")
     if not checkpoint_every_s >= 0:
         raise SpecError(f"checkpoint_every_s is {checkpoint_every_s}", wanted="0 or more seconds")
-    data = open_data(spec)
+    data = open_data(spec, root)
     identity = identify(spec, data.train_split, precision)
     key, results = key_of(identity), Store(store)
 
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # the others were started because there is something to train
     if first and results.published(key):
-        return _finished(results, key, spec, device, reporter or Silent())
+        return _finished(results, key, spec, root, device, reporter or Silent())
     fabric = make_fabric(device, devices, precision)
     fabric.launch()
     reporter = reporter if reporter is not None and fabric.is_global_zero else Silent()
+    for line in data_lines(spec, data):
+        reporter.say(line)
     attempt = _begin(fabric, results, key, spec, reporter)
     if attempt is None:  # published while we waited for its owner
-        return _finished(results, key, spec, device, reporter) if fabric.is_global_zero else _published(results, key)
+        return (
+            _finished(results, key, spec, root, device, reporter) if fabric.is_global_zero else _published(results, key)
+        )
 
     record = Record(key=key, status="failed", spec=spec, identity=identity, precision=precision, attempt=attempt.token)
     how = How(
@@ -94,7 +108,7 @@ def run(
         except BaseException as error:
             session.fail(error)
             if isinstance(error, ClaimError) and results.published(key):
-                return _finished(results, key, spec, device, reporter)
+                return _finished(results, key, spec, root, device, reporter)
             if isinstance(error, OSError):
                 raise StoreError(f"run {key} stopped: {error}", fix="mend that; the same command goes on") from error
             raise
@@ -118,7 +132,9 @@ def _begin(fabric: Fabric, store: Store, key: str, spec: RunSpec, reporter: Repo
     return attempt
 
 
-def _finished(store: Store, key: str, spec: RunSpec, device: str, reporter: Reporter) -> Record:
+def _finished(
+    store: Store, key: str, spec: RunSpec, root: str | os.PathLike[str] | None, device: str, reporter: Reporter
+) -> Record:
     """The finished run, with the evaluation that this spec asks for, made now if nobody asked before."""
     store.tidy(key)
     evaluation = evaluate_run(
@@ -127,6 +143,7 @@ def _finished(store: Store, key: str, spec: RunSpec, device: str, reporter: Repo
         dataset=spec.eval_dataset or spec.dataset,
         split=spec.eval_split,
         precision=spec.score_precision,
+        root=root,
         device=device,
         reporter=reporter,
     )

@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_dataset import save_tiny
 
+from segrank.data import open_dataset
+from segrank.data.keep_images import keep_images
 from segrank.data.transcoded import Transcoded, transcode
 from segrank.data.tree import Tree
 from segrank.data.union import open_tree
@@ -132,3 +135,26 @@ def test_a_damaged_image_is_named(kept: Kept) -> None:
     (kept.root / "d.png").write_bytes((kept.root / "a.png").read_bytes()[:80])
     with pytest.raises(DataError, match=r"d\.png is damaged"):
         transcode(open_tree(kept.root), ("d.png",), kept.transcoded)
+
+
+def test_a_split_reads_what_is_kept_and_falls_back_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGRANK_CACHE", str(tmp_path / "cache"))
+    definition = save_tiny(tmp_path)
+    for path in list((tmp_path / "images").rglob("*.jpg")):
+        Image.open(path).save(path.with_suffix(".png"))
+    definition.write_text(definition.read_text().replace(".jpg", ".png"))
+    split = open_dataset(str(definition)).split("train")
+    before = [split[index].image for index in range(2)]
+    made = keep_images(str(definition))
+    assert (made.made, made.images) == (2, 2)
+    assert keep_images(str(definition)).made == 0
+
+    decoded: list[str] = []
+    monkeypatch.setattr("segrank.data.file_dataset.read_image", lambda content, name: decoded.append(name))
+    split = open_dataset(str(definition)).split("train")
+    assert all((split[index].image == before[index]).all() for index in range(2))
+    assert decoded == []
+    monkeypatch.undo()
+    for path in made.folder.iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    assert all((split[index].image == before[index]).all() for index in range(2))

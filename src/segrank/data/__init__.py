@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from segrank.data.dataset import IGNORE, Dataset, Sample, Split
-from segrank.data.folder import FolderDataset
+from segrank.data.file_dataset import FileDataset
+from segrank.data.official import OFFICIAL
+from segrank.data.official.dataset import open_official
+from segrank.data.official.find import data_root
 from segrank.data.scenes import open_scenes
 from segrank.errors import DataError, SpecError
 from segrank.files import nearest
@@ -13,22 +17,28 @@ from segrank.spec import parse_reference
 
 __all__ = ["IGNORE", "Dataset", "Sample", "Split", "open_dataset"]
 
-_WANTED = "scenes, scenes?look=dusk&size=96x128, or the YAML file of a dataset"
+_WANTED = "a dataset's name (see `segrank datasets`), a YAML file, or scenes?look=dusk&size=96x128"
 
 
-def open_dataset(reference: str) -> Dataset:
-    """The dataset that a reference names: `scenes?key=value&...`, or a YAML file.
+def open_dataset(reference: str, root: str | os.PathLike[str] | None = None) -> Dataset:
+    """The dataset that a reference names: `ade20k`, `gta5?parts=1-2`, `scenes?key=value&...`, or a YAML file.
+
+    Args:
+        reference: as in a spec.
+        root: the folder to look for named datasets in; by default $SEGRANK_DATA. A YAML file names its own.
 
     Raises:
         DataError: there is no such dataset, or its options or definition are not valid.
     """
     path = Path(reference)
     if path.suffix.lower() in (".yaml", ".yml"):
-        return FolderDataset.open(path)
+        return FileDataset.open(path)
     try:
         scheme, name, options = parse_reference(reference)
     except SpecError as error:
         raise DataError(error.found, wanted=error.wanted or _WANTED, fix=error.fix) from None
+    if not scheme and name in OFFICIAL:
+        return open_official(name, options, data_root(root))
     if not scheme and name == "scenes":
         return open_scenes(options)
     if len(reference) < 256 and path.is_dir():
@@ -40,5 +50,5 @@ def open_dataset(reference: str) -> Dataset:
     raise DataError(
         f'there is no dataset "{reference[:120]}"',
         wanted=_WANTED,
-        fix=nearest(name, ("scenes",)) or "check the name",
+        fix=nearest(name.lower(), ("scenes", *OFFICIAL)) or "check the name",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,9 @@ from segrank.data import open_dataset
 from segrank.data.contact_sheet import write_contact_sheet
 from segrank.data.dataset import IGNORE, Dataset, Split
 from segrank.data.dataset_report import DatasetReport, SplitReport, notes_of, problems_of, some
-from segrank.data.folder import FolderDataset, FolderSplit
+from segrank.data.file_dataset import FileDataset, FileSplit
 from segrank.data.labels import resize_nearest
+from segrank.data.official.dataset import OfficialDataset
 from segrank.errors import DataError
 
 SHOWN = 4
@@ -36,6 +38,7 @@ class _Look(NamedTuple):
 def check_dataset(
     reference: str,
     *,
+    root: str | os.PathLike[str] | None = None,
     images_per_split: int | None = None,
     contact_sheet: Path | None = None,
     on_image: Callable[[str, int, int], None] | None = None,
@@ -43,7 +46,7 @@ def check_dataset(
     """Read a dataset and report.
 
     Args:
-        reference: as `open_dataset` takes it.
+        reference, root: as `open_dataset` takes them.
         images_per_split: read at most so many of each split, evenly spaced; None for all. Images shared by
             splits are found among those read.
         contact_sheet: where to write a PNG of a few images with their masks.
@@ -52,7 +55,7 @@ def check_dataset(
     Raises:
         DataError: the definition itself is not valid. Everything else is in the report.
     """
-    dataset = open_dataset(reference)
+    dataset = open_dataset(reference, root)
     reports = []
     pictures: dict[str, list[tuple[str, NDArray[np.uint8], NDArray[np.uint8]]]] = {}
     places: dict[bytes, list[str]] = defaultdict(list)
@@ -94,12 +97,13 @@ def check_dataset(
 
 
 def _split_and_missing(dataset: Dataset, name: str) -> tuple[Split, tuple[str, ...]]:
-    """A folder's split is taken even if it is incomplete: its complete pairs are looked at all the same."""
-    if isinstance(dataset, FolderDataset):
-        listing = dataset.listing(name)
-        if listing.missing and listing.pairs:
-            return dataset.split_of(listing), listing.missing
-    return dataset.split(name), ()
+    """A split of files is taken even if it is incomplete: its complete pairs are looked at all the same."""
+    files = dataset.files(name) if isinstance(dataset, OfficialDataset) else dataset
+    if isinstance(files, FileDataset):
+        listing = files.listing(name)
+        if len(listing.missing) > files.unpaired and len(listing.pairs):
+            return files.split_of(listing), listing.missing
+    return files.split(name), ()
 
 
 def _check_split(
@@ -156,6 +160,7 @@ def _check_split(
         images=len(names),
         looked_at=count,
         missing=missing,
+        left_out=split.left_out if isinstance(split, FileSplit) and not missing else (),
         unknown_values=dict(sorted(unknown.items())),
         class_pixels=tuple(pixels[: len(dataset.classes)].tolist()),
         class_images=tuple(in_images[: len(dataset.classes)].tolist()),
@@ -168,7 +173,7 @@ def _check_split(
 
 
 def _look(split: Split, index: int) -> _Look:
-    if not isinstance(split, FolderSplit):
+    if not isinstance(split, FileSplit):
         sample = split[index]
         size = sample.labels.shape[0], sample.labels.shape[1]
         return _Look(sample.image, sample.labels, size, (), sample.single_valued)

@@ -21,6 +21,8 @@ class SplitReport(BaseModel):
     """Why the split could not be listed at all."""
     missing: tuple[str, ...] = ()
     """Images without a mask and masks without an image, in words."""
+    left_out: tuple[str, ...] = ()
+    """The same where the dataset is known to have a few: a run goes without them."""
     unreadable: tuple[str, ...] = ()
     """Messages; each names its file."""
     size_mismatches: tuple[str, ...] = ()
@@ -100,6 +102,9 @@ def notes_of(report: SplitReport, classes: tuple[str, ...]) -> list[str]:
     """What is worth knowing about this split, one line each."""
     lines = []
     where = f'split "{report.name}"'
+    if report.left_out:
+        count = some(report.left_out, "file without a partner is", "files without a partner are")
+        lines.append(f"{where}: {count} left out, such as {report.left_out[0]}")
     if report.single_valued:
         lines.append(
             f"{where}: {some(report.single_valued, 'mask holds', 'masks hold')} one value only and "

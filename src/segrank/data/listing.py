@@ -2,170 +2,129 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 
 from segrank.data.definition import SplitFiles
+from segrank.data.globs import check_inside, expression
+from segrank.data.lines import Lines
+from segrank.data.tree import Tree
 from segrank.errors import DataError
 
-MAX_FILES = 5_000_000
-"""Of one split."""
 MAX_LIST_BYTES = 2**28
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One image and its mask, as paths relative to the root."""
+class Pairs:
+    """Images and their masks, in order."""
 
-    name: str
-    image: str
-    mask: str
+    names: Lines
+    """Of the samples."""
+    files: Lines
+    """In the tree: all images, then all masks. One text, which the tree's subset may share."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def images(self) -> Sequence[str]:
+        return self.files[: len(self)]
+
+    @property
+    def masks(self) -> Sequence[str]:
+        return self.files[len(self) :]
+
+    def __getitem__(self, index: int) -> tuple[str, str, str]:
+        """Name, image and mask of one; an index below 0 counts from the end."""
+        place = range(len(self))[index]
+        return self.names[place], self.files[place], self.files[len(self) + place]
 
 
 @dataclass(frozen=True)
 class Listing:
     """What was found. `missing` says in words which image has no mask, and which mask no image."""
 
-    pairs: tuple[Pair, ...]
+    pairs: Pairs
     missing: tuple[str, ...]
 
 
-def list_pairs(root: Path, files: SplitFiles) -> Listing:
-    """Look at the folder; no file is opened but the list.
+def list_pairs(tree: Tree, files: SplitFiles) -> Listing:
+    """Look at the names of the files; none is opened but the list.
 
     Globs give pairs sorted by name; a list keeps its order. Hidden files (`._x.png`) are passed over.
 
     Raises:
         DataError: a path leaves the root, a name stands twice or cannot be written on one line.
     """
-    for pattern in (files.images, files.masks, files.stems_file):
-        _check_inside(pattern)
     if files.stems_file:
-        return _by_list(root, files)
-    images, masks = _by_glob(root, files.images), _by_glob(root, files.masks)
-    pairs = tuple(Pair(name, images[name], masks[name]) for name in sorted(images.keys() & masks.keys()))
+        return _by_list(tree, files)
+    images, masks = _by_glob(tree, files.images), _by_glob(tree, files.masks)
+    names = sorted(images.keys() & masks.keys())
+    paired = [files[name] for files in (images, masks) for name in names]
     lonely = [f"{images[name]} has no mask" for name in sorted(images.keys() - masks.keys())]
     lonely += [f"{masks[name]} has no image" for name in sorted(masks.keys() - images.keys())]
-    return Listing(pairs, tuple(lonely))
+    return Listing(Pairs(Lines.of(names), Lines.of(paired)), tuple(lonely))
 
 
-def _by_glob(root: Path, pattern: str) -> dict[str, str]:
-    """Name -> path. The name is what the wildcards matched, so that `x_image.png` pairs with `x_mask.png`."""
-    expression = _expression(pattern)
-    fence = _Fence(root)
+def _by_glob(tree: Tree, pattern: str) -> dict[str, str]:
+    """Name -> file. The name is what the wildcards matched, so that `x_image.png` pairs with `x_mask.png`."""
+    matches = expression(pattern).fullmatch
     found: dict[str, str] = {}
-    # pathlib's ** does not enter links to folders, so a loop of links ends.
-    for path in root.glob(pattern):
-        relative = path.relative_to(root).as_posix()
-        match = expression.fullmatch(relative)
-        if match is None or any(part.startswith(".") for part in PurePosixPath(relative).parts):
-            continue
-        name = "/".join(group.strip("/") for group in match.groups() if group.strip("/"))
-        _check_name(name, relative)
-        fence.check(path)
+    for file in tree.find(pattern):
+        match = matches(file)
+        assert match is not None
+        name = "/".join([part for group in match.groups() if (part := group.strip("/"))])
+        _check_name(name, file)
         if name in found:
             raise DataError(
-                f'{found[name]} and {relative} are both "{name}"',
+                f'{found[name]} and {file} are both "{name}"',
                 wanted="one file per name",
                 fix=f'make the pattern "{pattern}" narrower',
             )
-        found[name] = relative
-        if len(found) > MAX_FILES:
-            raise DataError(f'the pattern "{pattern}" matches over {MAX_FILES} files', wanted="fewer")
+        found[name] = file
     return found
 
 
-def _expression(pattern: str) -> re.Pattern[str]:
-    """A glob as an expression with a group per wildcard. The extension stays outside the groups."""
-    folder, slash, last = pattern.rpartition("/")
-    stem, dot, extension = last.rpartition(".")
-    if not dot or not stem:
-        stem, dot, extension = last, "", ""
-    body = _translate(folder + slash + stem, "(", ")")
-    if dot:
-        return re.compile(body + r"\." + _translate(extension, "(?:", ")"), re.DOTALL)
-    if body.endswith("([^/]*)"):  # `images/*`: leave the extension to the ending
-        body = body[: -len("*)")] + "*?)"
-    return re.compile(body + r"(?:\.[^./]*)?", re.DOTALL)
-
-
-def _translate(glob: str, opening: str, closing: str) -> str:
-    parts = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    text = ""
-    for token in re.findall(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", glob, re.DOTALL):
-        if len(token) > 2 and token[0] == "[":
-            inside = token[1:-1].replace("\\", r"\\").replace("[", r"\[")
-            inside = "^" + inside[1:] if inside[0] == "!" else inside.replace("^", r"\^")
-            text += f"{opening}[{inside}]{closing}"
-        else:
-            text += f"{opening}{parts[token]}{closing}" if token in parts else re.escape(token)
-    return text
-
-
-def _by_list(root: Path, files: SplitFiles) -> Listing:
-    path = root / files.stems_file
-    fence = _Fence(root)
-    fence.check(path)
-    try:
-        if path.stat().st_size > MAX_LIST_BYTES:
-            raise DataError(f"{path} is over {MAX_LIST_BYTES} bytes", wanted="one stem per line")
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the list {path} cannot be read: {error}", wanted="a text file") from error
-    pairs: dict[str, Pair] = {}
+def _by_list(tree: Tree, files: SplitFiles) -> Listing:
+    for path in (files.images, files.masks, files.stems_file):
+        check_inside(path)
+    pairs: dict[str, tuple[str, str]] = {}
     missing: list[str] = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_read_lines(tree, files.stems_file), start=1):
         stem = line.strip()
         if not stem:
             continue
-        where = f"{path}, line {number}"
+        where = f"{tree.where(files.stems_file)}, line {number}"
         _check_name(stem, where)
-        _check_inside(stem)
+        check_inside(stem)
         if stem in pairs:
             raise DataError(f'{where}: "{stem}" stands twice', wanted="each stem once")
-        pair = Pair(stem, files.images.replace("{}", stem), files.masks.replace("{}", stem))
-        pairs[stem] = pair
-        for file, kind in ((pair.image, "image"), (pair.mask, "mask")):
-            if (root / file).exists():
-                fence.check(root / file)
-            else:
+        image, mask = files.images.replace("{}", stem), files.masks.replace("{}", stem)
+        pairs[stem] = image, mask
+        for file, kind in ((image, "image"), (mask, "mask")):
+            if file not in tree:
                 missing.append(f"{stem} has no {kind}: there is no {file}")
-    return Listing(tuple(pairs.values()), tuple(missing))
+    listed = [pair[kind] for kind in (0, 1) for pair in pairs.values()]
+    return Listing(Pairs(Lines.of(pairs), Lines.of(listed)), tuple(missing))
 
 
-class _Fence:
-    """Refuses what a link leads out of the root. Folders are resolved once each."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.inside: set[Path] = set()
-
-    def check(self, path: Path) -> None:
-        if path.parent in self.inside and not path.is_symlink():
-            return
-        for place in (path.parent, path):
-            try:
-                target = place.resolve()
-            except (OSError, RuntimeError) as error:  # a link that leads to itself
-                raise DataError(f"{place} cannot be followed: {error}", wanted="a file") from error
-            if not target.is_relative_to(self.root):
-                raise DataError(
-                    f"{place} is a link that leaves the root {self.root}",
-                    wanted="files inside the root",
-                    fix=f"set root to a folder that holds {target} too, and write the patterns from there",
-                )
-        self.inside.add(path.parent)
-
-
-def _check_inside(pattern: str) -> None:
-    parts = PurePosixPath(pattern).parts
-    if ".." in parts or pattern.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", pattern):
-        raise DataError(f'the path "{pattern[:200]}" leaves the root', wanted="a path inside the root, without ..")
+def _read_lines(tree: Tree, name: str) -> list[str]:
+    where = tree.where(name)
+    if name in tree:
+        if tree.size(name) > MAX_LIST_BYTES:
+            raise DataError(f"{where} is over {MAX_LIST_BYTES} bytes", wanted="one stem per line")
+        if tree.size(name) == 0:
+            return []
+    try:
+        return tree.read(name).decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"the list {where} cannot be read: {error}", wanted="a text file") from error
 
 
 def _check_name(name: str, where: str) -> None:
+    if name.isprintable():  # a hundred times as fast, and nearly always so
+        return
     if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
         raise DataError(
             f"the name in {where!r} has a line break, another control character or bytes that are not UTF-8",

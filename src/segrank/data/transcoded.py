@@ -1,7 +1,7 @@
 """Images decoded once and kept as plain pixels, for datasets of large PNG files, whose decoding takes most of the time
 that a training sample takes.
 
-    FOLDER/<of the split's digest>/<of the file's name>.rgb
+    CACHE/images/<of the split's digest>/<of the file's name>.rgb     CACHE as `cache_folder` has it
 
 Each file stands for itself: a header, then the pixels as they lie in memory (6.3 MB for 2048x1024). The header says
 which file of which split it was made from, how many bytes that had, and the pixels' check sum. What is out of date,
@@ -11,6 +11,7 @@ missing, and making them may stop and go on. The folder may be deleted at any ti
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import struct
@@ -22,6 +23,7 @@ import deflate
 import numpy as np
 from numpy.typing import NDArray
 
+from segrank.data.cache_folder import cache_folder
 from segrank.data.images import MAX_PIXELS, is_jpeg, read_image
 from segrank.data.tree import Tree
 from segrank.errors import DataError
@@ -47,6 +49,15 @@ class Transcoded:
     def of(cls, folder: Path, digest: str) -> Transcoded:
         """Those of a split in a folder that several may share."""
         return cls(folder / digest.rpartition(":")[2][:32], digest)
+
+    @classmethod
+    def kept(cls, digest: Callable[[], str]) -> Transcoded | None:
+        """Those of a split, if anybody had them made. Where nobody had any made, its digest is not asked for."""
+        with contextlib.suppress(RuntimeError):
+            folder = cache_folder("images")
+            if folder.is_dir() and (kept := cls.of(folder, digest())).folder.is_dir():
+                return kept
+        return None
 
     def read(self, name: str, original_bytes: int) -> NDArray[np.uint8] | None:
         """The image of a file as (height, width, 3); none unless it is here, whole and of this very file.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 
 class Tree(Protocol):
@@ -18,18 +18,25 @@ class Tree(Protocol):
         """Names of the files that a glob matches, in no order that counts. Hidden files are passed over.
 
         Raises:
-            DataError: the pattern leaves the tree, or a name does.
+            DataError: the pattern leaves the tree, or a name does; or a match is nothing that can be read (a link or
+                an encrypted file in an archive).
         """
         ...
 
-    def __contains__(self, name: str) -> bool: ...
+    def __contains__(self, name: str) -> bool:
+        """Whether there is such a file.
+
+        Raises:
+            DataError: as `find`.
+        """
+        ...
 
     def size(self, name: str) -> int:
         """Bytes of a file, unpacked; -1 for what is no file, which reading will refuse."""
         ...
 
     def read(self, name: str) -> bytes:
-        """The content of a file of at most 1 GiB.
+        """The content of a file of at most 1 GiB, by a name that `find` gave or that is `in` the tree.
 
         Raises:
             DataError: there is no such file, or it is damaged, empty, encrypted, or larger than it says.
@@ -38,6 +45,10 @@ class Tree(Protocol):
 
     def where(self, name: str) -> str:
         """A file for messages: its path, or `archive.zip: name`."""
+        ...
+
+    def subset(self, names: Sequence[str]) -> Self:
+        """These files alone: what a split takes to other processes, and need not look for again."""
         ...
 
     def fingerprint(self) -> str:

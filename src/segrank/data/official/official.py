@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from segrank.data.definition import Definition
 
@@ -17,6 +17,8 @@ class Part:
     """A folder or file inside it, by which its unpacked form is known: `VOCdevkit/VOC2012`."""
     splits: tuple[str, ...]
     """The splits that need it."""
+    number: int = 0
+    """Parts with a number, from 1, can be chosen: `gta5?parts=1-2`."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Card:
     """Author and year, with arXiv number or DOI."""
     images: dict[str, int]
     """Official number of images by split. Counts here may be lower: it is stated, never asserted."""
-    seen_by: dict[str, str]
-    """VFM -> how its pretraining came to see these images, with the source. For warnings beside a ranking."""
+    protocol: dict[str, str] = field(default_factory=dict)
+    """Fields of a spec in which a usual run on it differs from the defaults: `{"crop": "1024", "steps": "20000"}`."""
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,6 @@ class Official:
     """As a YAML file would give it; its `root` is not used."""
     parts: tuple[Part, ...]
     card: Card
+    unpaired: int = 0
+    """Images without a mask, and masks without an image, that the makers' own archives are known to have in a split.
+    So many are left out and said; more are an error."""

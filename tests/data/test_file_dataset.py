@@ -14,7 +14,9 @@ from PIL import Image
 from tiny_dataset import DEFINITION, save_pair, save_tiny
 
 from segrank.data import open_dataset
-from segrank.data.folder import FolderDataset
+from segrank.data.definition import read_definition
+from segrank.data.file_dataset import FileDataset
+from segrank.data.union import open_tree
 from segrank.errors import DataError
 
 PutPair = Callable[..., None]
@@ -30,11 +32,11 @@ def tiny(tmp_path: Path) -> Path:
     return save_tiny(tmp_path)
 
 
-def define(path: Path, old: str = "", new: str = "") -> FolderDataset:
+def define(path: Path, old: str = "", new: str = "") -> FileDataset:
     """The tiny dataset with a part of its YAML replaced."""
     assert old in DEFINITION
     path.write_text(DEFINITION.replace(old, new, 1) if old else DEFINITION)
-    return FolderDataset.open(path)
+    return FileDataset.open(path)
 
 
 def test_reads_what_was_written(tiny: Path) -> None:
@@ -308,7 +310,7 @@ def test_camvid(shared: Path) -> None:
     if not (shared / "data/camvid").is_dir():
         pytest.skip("no CamVid in the shared data")
     definition = Path(__file__).parents[2] / "examples/camvid.yaml"
-    dataset = FolderDataset(FolderDataset.open(definition).definition, (shared / "data/camvid").resolve())
+    dataset = FileDataset(read_definition(definition), open_tree(shared / "data/camvid"))
     assert {name: len(dataset.split(name)) for name in dataset.splits} == {
         "train": 406,
         "val": 171,
