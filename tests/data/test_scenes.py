@@ -93,7 +93,7 @@ def test_names_and_length() -> None:
         ("scenes?seed=1&seed=2", '"seed" stands twice'),
         ("scenes?seed=!!python/object:os.system", "not the YAML"),
         ("scene", '(?s)there is no dataset "scene".*scenes.*did you mean "scenes"'),
-        ("cityscapes", '(?s)there is no dataset "cityscapes".*YAML file'),
+        ("kitti", '(?s)there is no dataset "kitti".*YAML file'),
         ("x" * 5000, "there is no dataset"),
     ],
 )
