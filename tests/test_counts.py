@@ -27,12 +27,12 @@ def test_scores_equal_torchmetrics_where_all_classes_occur() -> None:
     total = np.zeros((classes, classes), np.int64)
     for _ in range(5):
         labels = rng.integers(0, classes, (40, 50), dtype=np.uint8)
-        prediction = np.where(rng.random((40, 50)) < 0.6, labels, rng.integers(0, classes, (40, 50)))
+        random = rng.integers(0, classes, (40, 50), dtype=np.uint8)
+        prediction = np.where(rng.random((40, 50)) < 0.6, labels, random)
         labels[rng.random((40, 50)) < 0.1] = 255
-        prediction[prediction == 255] = 0
         total += confusion(labels, prediction, classes)
         for metric in (miou, iou, accuracy):
-            metric.update(torch.from_numpy(prediction), torch.from_numpy(labels).long())
+            metric.update(torch.from_numpy(prediction).long(), torch.from_numpy(labels).long())
     found = scores(total, [f"class {k}" for k in range(classes)])
     assert found.miou == pytest.approx(float(miou.compute()), abs=1e-6)
     assert found.iou == pytest.approx(iou.compute().tolist(), abs=1e-6)
@@ -41,7 +41,7 @@ def test_scores_equal_torchmetrics_where_all_classes_occur() -> None:
 
 def test_a_count_by_hand_with_absent_classes_and_ignored_pixels() -> None:
     labels = np.array([[0, 0, 0, 1], [1, 1, 255, 255]], np.uint8)
-    prediction = np.array([[0, 0, 2, 1], [1, 0, 2, 1]])
+    prediction = np.array([[0, 0, 2, 1], [1, 0, 2, 1]], np.uint8)
     total = confusion(labels, prediction, 4)
     assert total.tolist() == [[2, 0, 1, 0], [1, 2, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
     found = scores(total, ["sky", "sea", "sand", "snow"])
@@ -79,10 +79,33 @@ def test_a_label_that_is_no_class_is_an_error() -> None:
         confusion(labels, np.zeros((1, 4), np.uint8), 2)
 
 
-@pytest.mark.parametrize("wrong", [-1, 2])
+@pytest.mark.parametrize("classes", [1, 2, 19, 150, 255])
+def test_every_pixel_of_a_large_image_is_counted_once(classes: int) -> None:
+    rng = np.random.default_rng(3)
+    labels, prediction = rng.integers(0, classes, (2, 900, 1100), dtype=np.uint8)
+    labels[rng.random(labels.shape) < 0.2] = 255
+    # what lies in memory column by column, or with gaps, is counted likewise
+    labels, prediction = labels[::-1, ::2].copy(order="F"), prediction[::-1, ::2]
+    wanted = np.zeros((classes, classes), np.int64)
+    scored = labels != 255
+    np.add.at(wanted, (labels[scored], prediction[scored]), 1)
+    counts = confusion(labels, prediction, classes)
+    assert counts.dtype == np.int64
+    assert (counts == wanted).all()
+
+
+@pytest.mark.parametrize("wrong", [2, 255])
 def test_a_prediction_must_be_a_class(wrong: int) -> None:
+    prediction = np.array([[0, wrong]], np.uint8)
     with pytest.raises(AssertionError):
-        confusion(np.zeros((1, 2), np.uint8), np.array([[0, wrong]]), 2)
+        confusion(np.zeros((1, 2), np.uint8), prediction, 2)
+    # what is predicted where nothing is labelled does not matter
+    assert confusion(np.array([[0, 255]], np.uint8), prediction, 2).tolist() == [[1, 0], [0, 0]]
+
+
+def test_predictions_are_bytes() -> None:
+    with pytest.raises(AssertionError, match="int64 predicted"):
+        confusion(np.zeros((1, 2), np.uint8), np.zeros((1, 2), np.int64), 2)
 
 
 def test_a_prediction_must_be_as_large_as_the_labels() -> None:

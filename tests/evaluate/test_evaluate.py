@@ -49,9 +49,14 @@ class Brightest(nn.Module):
         super().__init__()
         self.frozen, self.head = nn.Dropout(), nn.Dropout()
 
-    def logits(self, images: Tensor) -> Tensor:
-        scores: Tensor = self.head(self.frozen(images.float()))
-        return scores
+    classes = CLASSES
+
+    def output(self, images: Tensor) -> Tensor:
+        output: Tensor = self.head(self.frozen(images.float()))
+        return output
+
+    def scores(self, output: Tensor, image: int) -> Tensor:
+        return output[image]
 
 
 def test_counts_come_by_image_in_order() -> None:
@@ -85,8 +90,8 @@ def test_threads_change_nothing(threads: int) -> None:
 class Gambles(Brightest):
     """Draws random numbers even in evaluation mode."""
 
-    def logits(self, images: Tensor) -> Tensor:
-        return super().logits(images) + 0 * torch.rand(1)
+    def output(self, images: Tensor) -> Tensor:
+        return super().output(images) + 0 * torch.rand(1)
 
 
 def test_training_is_left_as_it_was() -> None:
@@ -123,7 +128,7 @@ def test_a_strange_label_and_strange_scores_are_named() -> None:
     assert caught.value.__notes__ == ["at sample sample 0"]
 
     class Nowhere(Brightest):
-        def logits(self, images: Tensor) -> Tensor:
+        def output(self, images: Tensor) -> Tensor:
             return images * torch.nan
 
     with pytest.raises(TrainingError) as not_finite:

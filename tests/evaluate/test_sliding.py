@@ -1,15 +1,14 @@
+"""Prediction as a whole, with networks that know what is right."""
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from segrank.errors import TrainingError
-from segrank.evaluate.sliding import predict, upsampled_argmax
+from segrank.evaluate.sliding import predict
 
 CPU = torch.device("cpu")
 LEVELS = 4
@@ -19,17 +18,21 @@ LEVELS = 4
 class Looks:
     """Reads the class off the grey value in cells of `cell` pixels, as an encoder of such patches would."""
 
+    classes = LEVELS
+
     def __init__(self, cell: int = 1) -> None:
         self.cell = cell
         self.batches: list[tuple[int, ...]] = []
 
-    def logits(self, images: Tensor) -> Tensor:
+    def output(self, images: Tensor) -> Tensor:
         self.batches.append(tuple(images.shape))
         assert images.dtype == torch.uint8
         grey = F.avg_pool2d(images.float().mean(1, keepdim=True), self.cell)
         values = torch.arange(LEVELS).view(1, -1, 1, 1) * 80
-        onehot = ((grey - values).abs() < 40).float()
-        return F.interpolate(onehot, images.shape[-2:], mode="bilinear", align_corners=False)
+        return ((grey - values).abs() < 40).float()
+
+    def scores(self, output: Tensor, image: int) -> Tensor:
+        return output[image]
 
 
 def pattern(h: int, w: int, side: int) -> NDArray[np.uint8]:
@@ -106,31 +109,3 @@ def test_an_image_may_be_read_only_or_a_view() -> None:
     assert (predict(Looks(), image, (32, 32), device=CPU) == wanted).all()
     view = painted(labels[:, ::-1])[:, ::-1]
     assert (predict(Looks(), view, (32, 32), device=CPU) == wanted).all()
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.tuples(*[st.integers(1, 60)] * 4), st.integers(1, 20), st.booleans())
-def test_class_by_class_equals_all_at_once(sides: tuple[int, ...], classes: int, ties: bool) -> None:
-    h, w, height, width = sides
-    scores = torch.randn(classes, h, w, generator=torch.Generator().manual_seed(classes))
-    if ties:
-        scores = scores.round()
-    whole = F.interpolate(scores[None], (height, width), mode="bilinear", align_corners=False)[0]
-    labels = upsampled_argmax(scores, (height, width)).long()
-    if not ties:
-        assert torch.equal(labels, whole.argmax(0))
-    # Of equal scores, how a processor rounds at the end of a vector decides which is best in `whole`.
-    torch.testing.assert_close(whole.gather(0, labels[None])[0], whole.amax(0))
-
-
-def test_of_equal_scores_the_first_class_wins() -> None:
-    assert upsampled_argmax(torch.ones(5, 3, 7), (6, 5)).max() == 0
-
-
-@pytest.mark.parametrize("value", [torch.nan, torch.inf])
-@pytest.mark.parametrize("place", [0, 2])
-def test_scores_that_are_not_finite_are_refused(value: float, place: int) -> None:
-    scores = torch.randn(3, 8, 8)
-    scores[place, 4, 4] = value
-    with pytest.raises(TrainingError, match="not finite"):
-        upsampled_argmax(scores, (16, 16))

@@ -1,4 +1,5 @@
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil, floor
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segrank.evaluate.windows import merge, resized_size, split, windows
+from segrank.evaluate.windows import Limits, resized_size, split, tiles, windows
 
 sides = st.integers(1, 3000)
 crops = st.tuples(st.integers(1, 600), st.integers(1, 600))
@@ -87,21 +88,34 @@ def test_a_size_that_does_not_cover_the_crop_is_refused() -> None:
 
 @settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 20), st.integers(1, 20))
-def test_merge_undoes_split(more_h: int, more_w: int, crop_h: int, crop_w: int) -> None:
+def test_split_gives_the_pixels_of_each_window(more_h: int, more_w: int, crop_h: int, crop_w: int) -> None:
     crop, size = (crop_h, crop_w), (crop_h + more_h - 1, crop_w + more_w - 1)
-    x = torch.randn(2, *size, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(merge(split(x, crop), size, crop), x)
+    x = torch.arange(size[0] * size[1]).view(1, *size)
+    parts = split(x, crop)
+    for part, (top, left) in zip(parts, windows(size, crop), strict=True):
+        assert part.shape == (1, *crop)
+        assert part[0, 0, 0] == top * size[1] + left
+        assert part.data_ptr() == x[:, top, left].data_ptr()
 
 
-def test_overlaps_are_averaged() -> None:
-    first, second = torch.full((1, 4, 4), 1.0), torch.full((1, 4, 4), 3.0)
-    merged = merge([first, second], (4, 6), (4, 4))
-    assert merged[0, 0].tolist() == [1, 1, 2, 2, 3, 3]
-
-
-def test_parts_must_be_as_many_as_windows() -> None:
-    part = torch.zeros(1, 4, 4)
-    with pytest.raises(ValueError):
-        merge([part], (4, 6), (4, 4))
-    with pytest.raises(ValueError):
-        merge([part, part, part], (4, 6), (4, 4))
+@settings(deadline=None)
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 40), st.integers(1, 40), st.integers(0, 1))
+def test_tiles_make_up_the_image_within_their_limits(
+    resized: int, own: int, most_own: int, most_resized: int, margin: int
+) -> None:
+    position = [min(resized - 1, i * resized // own) for i in range(own)]
+    below = [min(resized - 1, first + 1) for first in position]
+    found = list(tiles(position, below, resized, Limits(most_own, most_resized, margin)))
+    assert [row for tile in found for row in range(own)[tile.own]] == list(range(own))
+    for tile in found:
+        rows = range(own)[tile.own]
+        assert 1 <= len(rows) <= most_own
+        needed = {source for row in rows for source in (position[row], below[row])}
+        assert needed <= set(range(resized)[tile.resized])
+        assert tile.resized.start == max(0, min(needed) - margin)
+        assert tile.resized.stop == min(resized, max(needed) + 1 + margin)
+        assert max(needed) + 1 - min(needed) <= most_resized or len(rows) == 1
+    # as tall as may be: no tile has room for the next one's first row
+    for tile, following in pairwise(found):
+        first, nxt = tile.own.start, following.own.start
+        assert nxt + 1 - first > most_own or below[nxt] + 1 - position[first] > most_resized

@@ -73,19 +73,20 @@ def test_the_linear_decoder_is_its_layer_on_every_feature() -> None:
     assert decoder(features.half().float().to(memory_format=torch.channels_last)).is_contiguous()
 
 
-def test_logits_have_the_size_of_the_images_and_are_float32_under_autocast() -> None:
+def test_scores_are_the_decoders_output_in_the_networks_precision() -> None:
     segmenter = build().eval()
     images, _ = batch()
     with torch.no_grad():
-        logits = segmenter.logits(images)
-        grid = segmenter.decoder(segmenter.encoder(images))
+        output = segmenter.output(images)
         with torch.autocast("cpu", torch.bfloat16):
-            rounded = segmenter.logits(images)
-    assert grid.shape == (3, CLASSES, 4, 6)
-    torch.testing.assert_close(logits, F.interpolate(grid, (32, 48), mode="bilinear", align_corners=False))
-    assert rounded.shape == logits.shape == (3, CLASSES, 32, 48)
-    assert rounded.dtype == torch.float32
-    torch.testing.assert_close(rounded, logits, rtol=0.05, atol=0.05)
+            rounded = segmenter.output(images)
+    assert output.shape == (3, CLASSES, 4, 6)
+    assert rounded.dtype == torch.bfloat16
+    for grid, tolerance in ((output, 1e-6), (rounded, 0.05)):
+        scores = segmenter.scores(grid, 1)
+        assert isinstance(scores, Tensor)
+        assert scores.shape == (segmenter.classes, 4, 6)
+        torch.testing.assert_close(scores.float(), output[1], rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", SMALL)

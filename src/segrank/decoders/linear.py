@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segrank.bilinear import write_rows
 from segrank.decoders.upsampled_cross_entropy import upsampled_cross_entropy
 
 
@@ -34,14 +33,6 @@ class LinearDecoder(nn.Module):
         """
         return upsampled_cross_entropy(output, labels)
 
-    def scores(self, output: Tensor, image: int, size: tuple[int, int], rows: slice, out: Tensor) -> None:
-        """Write rows of the upsampled logits of one image: bilinear, corners not aligned, no antialias.
-
-        Args:
-            output: (b classes h w), as `forward` gives it.
-            image: which of them.
-            size: (H, W) that they are upsampled to.
-            rows: of H.
-            out: (classes rows W), float32, contiguous.
-        """
-        write_rows(output[image], size, rows, out)
+    def scores(self, output: Tensor, image: int) -> Tensor:
+        """The grid (classes h w) of which one image's scores are the bilinear upsampling."""
+        return output[image]

@@ -1,4 +1,4 @@
-"""Sliding windows: where they lie, how a tensor is cut into them and put together again.
+"""Sliding windows: where they lie, how a tensor is cut into them, and how often they cover a pixel.
 
 Geometry of arXiv 2404.12172. Its reference code computes offsets in floating point and leaves a column
 uncovered at some sizes; here they are integers, and the last window ends at the edge.
@@ -6,9 +6,8 @@ uncovered at some sizes; here they are integers, and the last window ends at the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +27,7 @@ def windows(size: tuple[int, int], crop: tuple[int, int]) -> list[tuple[int, int
     Raises:
         ValueError: the size does not cover the crop.
     """
-    return [(top, left) for top in _starts(size[0], crop[0]) for left in _starts(size[1], crop[1])]
+    return [(top, left) for top in starts(size[0], crop[0]) for left in starts(size[1], crop[1])]
 
 
 def split(x: Tensor, crop: tuple[int, int]) -> list[Tensor]:
@@ -37,38 +36,45 @@ def split(x: Tensor, crop: tuple[int, int]) -> list[Tensor]:
     return [x[..., top : top + crop[0], left : left + crop[1]] for top, left in windows((h, w), crop)]
 
 
-def merge(parts: Iterable[Tensor], size: tuple[int, int], crop: tuple[int, int]) -> Tensor:
-    """(..., h, w) of (height, width) `size` from its windows, averaged where they overlap.
+class Tile(NamedTuple):
+    """Rows of an image that are worked on together, and the rows of the resized image that they are made of."""
+
+    own: slice
+    resized: slice
+
+
+class Limits(NamedTuple):
+    """How tall a tile may be, in rows; one row of the image is always taken, with what it needs."""
+
+    own: int
+    resized: int
+    margin: int = 0
+    """Rows of the resized image that are taken above and below what is needed."""
+
+
+def tiles(above: Sequence[int], below: Sequence[int], resized: int, limits: Limits) -> Iterator[Tile]:
+    """Tiles from top to bottom, each as tall as may be.
 
     Args:
-        parts: (..., crop_h, crop_w) each, floating, in the order of `windows`. They may be made on the way.
+        above: of each row of the image, the first row of the resized image that it is made of.
+        below: the last.
+        resized: rows of the resized image.
+        limits: of every tile.
     """
-    total: Tensor | None = None
-    for part, (top, left) in zip(parts, windows(size, crop), strict=True):
-        assert part.shape[-2:] == crop, f"a window of {tuple(part.shape[-2:])}, not {crop}"
-        if size == crop:
-            return part
-        if total is None:
-            total = part.new_zeros(*part.shape[:-2], *size)
-        total[..., top : top + crop[0], left : left + crop[1]] += part
-    assert total is not None
-    # How often a pixel is covered is a product of its row's and its column's count.
-    for start, end in _overlaps(size[0], crop[0]):
-        total[..., start:end, :] /= 2
-    for start, end in _overlaps(size[1], crop[1]):
-        total[..., start:end] /= 2
-    return total
+    start = 0
+    while start < len(above):
+        stop = start + 1
+        while stop < len(above) and stop - start < limits.own and below[stop] - above[start] < limits.resized:
+            stop += 1
+        first, last = above[start] - limits.margin, below[stop - 1] + limits.margin
+        yield Tile(slice(start, stop), slice(max(0, first), min(resized, last + 1)))
+        start = stop
 
 
-def _starts(long: int, crop: int) -> list[int]:
+def starts(long: int, crop: int) -> list[int]:
+    """Of the windows along one side. No more than two of them cover a place: there are as few as can be."""
     if long < crop:
         raise ValueError(f"a side of {long} pixels is shorter than the crop's {crop}")
     n = -(-long // crop)  # ceil
     # int(j * (crop - (n * crop - long) / (n - 1))), without the rounding errors
     return [0] if n == 1 else [j * (long - crop) // (n - 1) for j in range(n)]
-
-
-def _overlaps(long: int, crop: int) -> list[tuple[int, int]]:
-    """(start, end) of the stretches that two windows cover. With as few windows as can be, three never do."""
-    pairs = pairwise(_starts(long, crop))
-    return [(second, first + crop) for first, second in pairs if second < first + crop]

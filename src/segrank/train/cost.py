@@ -36,7 +36,7 @@ def count_shapes(segmenter: Segmenter, crop: tuple[int, int]) -> Shapes:
         labels = torch.empty((1, *crop), dtype=torch.uint8, device="meta")
         with sdpa_kernel(SDPBackend.MATH):
             with torch.no_grad(), FlopCounterMode(display=False) as forward:
-                shapes.logits(images)
+                shapes.output(images)
             with FlopCounterMode(display=False) as both:
                 shapes(images, labels).sum().backward()
     except Exception:  # a user's own encoder may do anything

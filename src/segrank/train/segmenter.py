@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
+from segrank.bilinear import Rows
 from segrank.encoders.encoder import Encoder
 
 
 class Decoder(Protocol):
     """What a decoder is to the rest of segrank. It never hears of patch sizes."""
 
-    def __call__(self, features: Tensor) -> Tensor: ...
+    @property
+    def classes(self) -> int: ...
 
-    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, features: Tensor) -> Any:
+        """Features (b dim h w) -> what the other two take: small, on the features' grid."""
+        ...
+
+    def loss(self, output: Any, labels: Tensor) -> Tensor:
         """Labels (b H W) uint8 -> (b): one loss an image."""
         ...
 
-    def logits(self, output: Tensor, size: tuple[int, int]) -> Tensor:
-        """-> (b classes H W), float32: scores to average over windows."""
+    def scores(self, output: Any, image: int) -> Tensor | Rows:
+        """What is averaged over windows, of one image of an output's batch.
+
+        Either a grid (classes h w), of which it is the bilinear upsampling (corners not aligned, no antialias), or
+        what computes some rows of it.
+        """
         ...
 
 
 class Segmenter(nn.Module):
-    """Images (b 3 H W, uint8) -> losses in training, class scores in evaluation.
+    """Images (b 3 H W, uint8) -> losses in training, class scores in evaluation, a few rows at a time.
 
     A frozen encoder stays in evaluation mode and runs without a graph, so that nothing of it is stored.
     """
@@ -43,13 +53,19 @@ class Segmenter(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """(b 3 H W) and (b H W), both uint8 -> loss of each image (b)."""
-        decoder = cast(Decoder, self.decoder)
-        return decoder.loss(decoder(self._features(images)), labels)
+        return cast(Decoder, self.decoder).loss(self.output(images), labels)
 
-    def logits(self, images: Tensor) -> Tensor:
-        """(b 3 H W), uint8 -> (b classes H W), float32."""
-        decoder = cast(Decoder, self.decoder)
-        return decoder.logits(decoder(self._features(images)), (images.shape[-2], images.shape[-1]))
+    @property
+    def classes(self) -> int:
+        return cast(Decoder, self.decoder).classes
+
+    def output(self, images: Tensor) -> Any:
+        """(b 3 H W), uint8 -> the decoder's output."""
+        return cast(Decoder, self.decoder)(self._features(images))
+
+    def scores(self, output: Any, image: int) -> Tensor | Rows:
+        """As `Decoder.scores`."""
+        return cast(Decoder, self.decoder).scores(output, image)
 
     def _features(self, images: Tensor) -> Tensor:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
