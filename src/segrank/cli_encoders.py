@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from segrank.cli_encoders_check import check
+
 encoders_app = typer.Typer(invoke_without_command=True, rich_markup_mode="markdown")
 
 
@@ -58,3 +60,6 @@ def show(
     from segrank.cards import card_named
 
     console_encoders.print_card(card_named(name))
+
+
+encoders_app.command()(check)

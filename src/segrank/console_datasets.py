@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -91,14 +92,16 @@ def _official_facts(dataset: OfficialDataset) -> list[tuple[str, str]]:
         facts.append(("masks", "of another size than their image are resized to it, by nearest"))
     if official.unpaired:
         facts.append(("left out", f"up to {official.unpaired} images that lack a mask, or masks that lack an image"))
-    for exposure, names in seen_by(official.definition.name).items():
-        facts.append(("pretraining", f"{', '.join(names)}: {exposure.how} ({exposure.source})"))
+    for exposure, encoders in seen_by(official.definition.name).items():
+        facts.append(("pretraining", f"{', '.join(encoders)}: {exposure.how} ({exposure.source})"))
     lines: dict[str, list[str]] = {}
     for one in look_for(official.parts, places(official, dataset.root) if dataset.root else ()):
-        if one.archive or one.missing:
-            names, place = " or ".join(one.part.archives), one.archive.parent if one.archive else None
-        else:
+        if one.archive:
+            names, place = one.archive.name, one.archive.parent
+        elif one.folder:
             names, place = f"{one.part.unpacked}, unpacked", one.folder
+        else:
+            names, place = " or ".join(one.part.archives), None
         which = "" if one.part.splits == dataset.splits else f" (for {', '.join(one.part.splits)})"
         kind = f"found in {place}" if place else "missing" if dataset.root else "archives"
         lines.setdefault(kind, []).append(names + which)
@@ -130,7 +133,7 @@ def _example(dataset: Dataset, reference: str, root: str | os.PathLike[str] | No
     if isinstance(dataset, OfficialDataset):
         fields = dataset.official.card.protocol
         if root is not None or dataset.root is None:
-            command += f" --root {root or 'FOLDER'}"
+            command += f" --root {shlex.quote(str(root or 'FOLDER'))}"
     return command + "".join(f" --set {name}={value}" for name, value in fields.items())
 
 

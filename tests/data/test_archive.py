@@ -21,6 +21,7 @@ from hand_built import TAR_END, ZipMember, tar_header, tar_member, zip_bytes
 
 from segrank.data import members
 from segrank.data.archive import ArchiveTree
+from segrank.data.archive_file import ArchiveFile
 from segrank.data.images import MAX_FILE_BYTES
 from segrank.data.union import UnionTree, open_tree
 from segrank.errors import DataError
@@ -183,6 +184,20 @@ def test_descriptors_are_opened_late_and_closed(archive: OpenBytes, tmp_path: Pa
     assert still_open() == 0
 
 
+def test_threads_that_open_the_file_at_once_do_not_close_it_on_each_other(
+    archive: OpenBytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive(b"content")
+    file, read = ArchiveFile(tmp_path / "some.zip"), os.pread
+
+    def late(descriptor: int, count: int, at: int) -> bytes:
+        vars(file).pop("_descriptor")  # what another thread does that has opened the file meanwhile
+        return read(descriptor, count, at)
+
+    monkeypatch.setattr(os, "pread", late)
+    assert file.read(0, 7) == b"content"
+
+
 def test_a_subset_knows_its_files_without_looking(archive: OpenBytes, tmp_path: Path) -> None:
     content = zip_bytes([ZipMember(b"a.png", b"x"), ZipMember(b"b.png", b"y"), ZipMember(b"c.png", b"z")])
     tree = pickle.loads(pickle.dumps(archive(content).subset(["c.png", "a.png"])))
@@ -338,6 +353,8 @@ def test_many_members_are_bounded(archive: OpenBytes, monkeypatch: pytest.Monkey
         archive(zip_bytes(few, count=6_000_000)).find("*")
     with pytest.raises(DataError, match="its directory is not where it says"):
         archive(zip_bytes(few, count=1_000_000)).find("*")
+    with pytest.raises(DataError, match="its directory goes on after the 1 files that it says"):
+        archive(zip_bytes([*few, ZipMember(b"b.png")], count=1)).find("*")
     directory = b"PK\6\6" + struct.pack("<Q2H2L4Q", 44, 45, 45, 0, 0, 1, 1, 2**40, 0)
     locator = b"PK\6\7" + struct.pack("<LQL", 0, 4, 1) + b"PK\5\6" + bytes(18)
     with pytest.raises(DataError, match=r"a directory of 1099511627776 bytes"):

@@ -110,6 +110,23 @@ def test_what_libjpeg_only_warns_of_is_left_to_pillow() -> None:
     assert (read_image(strewn, "x") == opened_by_pillow(strewn)).all()
 
 
+def test_a_jpeg_of_very_many_scans_is_refused() -> None:
+    content = encoded(RED.resize((64, 64)), "JPEG", progressive=True)
+    last = content[content.rindex(b"\xff\xda") : -2]  # a refinement, which may be given again
+    assert read_image(content[:-2] + 400 * last + content[-2:], "x").shape == (64, 64, 3)
+    with pytest.raises(DataError, match=r"x is a JPEG of 6\d\d scans"):
+        read_image(content[:-2] + 600 * last + content[-2:], "x")
+
+
+def test_a_palette_image_without_its_palette_is_refused() -> None:
+    content = encoded(RED.quantize(4), "PNG", transparency=0)
+    start = content.index(b"PLTE") - 4
+    without = content[:start] + content[start + 12 + int.from_bytes(content[start : start + 4], "big") :]
+    for read in (read_image, read_rgb_label):
+        with pytest.raises(DataError, match=r"x has colours of mode P that cannot be read"):
+            read(without, "x")
+
+
 def test_cmyk_becomes_rgb() -> None:
     cmyk = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # magenta and yellow: red
     red, green, blue = read_image(encoded(cmyk, "JPEG"), "x")[8, 8]

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hand_built import pack_folder
+from hand_built import TAR_END, pack_folder, tar_member
 from tiny_dataset import save_tiny
 
 from segrank.data import archive
@@ -86,6 +86,15 @@ def test_several_archives_and_files_left_out(tmp_path: Path, cache: Path, listin
     assert listings == ["images.zip", "masks.tar"]
     with pytest.raises(DataError, match=r"train/lonely\.png has no image"):
         FileDataset(definition, open_tree(images, masks)).split("train")
+
+
+def test_endings_that_are_not_utf_8(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(tar_member(b"i/a.\xff", b"x") + tar_member(b"m/a.png", b"x") + TAR_END)
+    files = {"train": SplitFiles(images="i/*", masks="m/*.png")}
+    dataset = FileDataset(Definition(name="x", classes=("a", "b"), splits=files), open_tree(tmp_path / "a.tar"))
+    for split in (dataset.split("train"), dataset.split("train")):  # from the archive, then from what was kept
+        assert list(split.pairs.images) == ["i/a.\udcff"]
+    assert len(list(cache.iterdir())) == 1
 
 
 def test_what_changed_is_read_again(tiny: FileDataset, listings: list[str], tmp_path: Path) -> None:

@@ -42,7 +42,9 @@ class ArchiveFile:
             DataError: the disk does not give them.
         """
         try:
-            return os.pread(self._descriptor.number, count, at)
+            # Held until it was read: another thread may have opened the file too and put its own in this one's place.
+            descriptor = self._descriptor
+            return os.pread(descriptor.number, count, at)
         except OSError as error:
             raise DataError(f"{self.place} cannot be read: {error.strerror or error}") from error
 
@@ -64,7 +66,8 @@ class ArchiveFile:
 
     def _status(self) -> os.stat_result:
         try:
-            return os.fstat(self._descriptor.number)
+            descriptor = self._descriptor
+            return os.fstat(descriptor.number)
         except OSError as error:
             raise DataError(f"{self.place} cannot be read: {error.strerror or error}") from error
 

@@ -35,6 +35,8 @@ MAX_PIXELS = 100_000_000
 """Of one image. 1e8 pixels are 300 MB as RGB."""
 MAX_FILE_BYTES = 2**30
 """Of one image file."""
+MAX_SCANS = 500
+"""Of one JPEG. Each goes over all pixels, however few bytes it has; a progressive file has about ten."""
 
 IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 LABEL_FORMATS = ("PNG", "BMP", "TIFF")
@@ -63,6 +65,10 @@ def read_bytes(path: Path) -> bytes:
 def read_image(source: Path | bytes, name: str = "") -> NDArray[np.uint8]:
     """An image as (height, width, 3) uint8 RGB, in the orientation in which its pixels are stored."""
     content, name = _content(source, name)
+    if is_jpeg(content) and (scans := content.count(b"\xff\xda")) > MAX_SCANS:
+        raise DataError(
+            f"{name} is a JPEG of {scans} scans", wanted=f"at most {MAX_SCANS}", fix="save it again, not progressive"
+        )
     pixels = _jpeg(content) if is_jpeg(content) else _png(content, "RGB")
     if pixels is not None:
         return pixels
@@ -194,10 +200,10 @@ def _rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
     decoded = _decoded(image, name)
     try:
         return np.array(decoded if decoded.mode == "RGB" else decoded.convert("RGB"))
-    except ValueError as error:
+    except Exception as error:  # ValueError, or an assertion where a palette is not there
         raise DataError(
-            f"{name} has colours of mode {image.mode}: {_reason(error)}",
-            wanted="RGB or greyscale",
+            f"{name} has colours of mode {image.mode} that cannot be read: {_reason(error)}",
+            wanted="RGB, greyscale, or a palette",
             fix="convert it",
         ) from error
 

@@ -71,12 +71,12 @@ def load(key: str) -> KeptSplit | None:
 
 def keep(key: str, split: KeptSplit) -> None:
     """Keep a split under a key, if the disk takes it. Several processes may do so at once."""
-    blobs = [split.pairs.names.text.encode(), split.pairs.files.text.encode()]
+    blobs = [_bytes(split.pairs.names.text), _bytes(split.pairs.files.text)]
     for archive in split.archives:
         members = archive.contents.members
         # a single archive has the pairs' own files
         names = "" if members.names is split.pairs.files else members.names.text
-        blobs += [names.encode(), members.rows.tobytes()]
+        blobs += [_bytes(names), members.rows.tobytes()]
     about = {
         "digest": split.digest,
         "left_out": split.left_out,
@@ -90,5 +90,9 @@ def keep(key: str, split: KeptSplit) -> None:
         write_whole(folder / key, f"{zlib.crc32(content):08x}".encode() + content)
 
 
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")  # a tar may hold names that are not UTF-8
+
+
 def _lines(text: memoryview) -> Lines:
-    return Lines(str(text, "utf-8"))
+    return Lines(str(text, "utf-8", "surrogateescape"))

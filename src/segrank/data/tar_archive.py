@@ -124,7 +124,7 @@ def _number(raw: bytes) -> int:
 
 
 def _pax(content: bytes) -> dict[str, str]:
-    """Records of the form `length key=value`, with a line break that the length counts too."""
+    """Those that matter of records `length key=value`, with a line break that the length counts too."""
     records = {}
     position = 0
     while position < len(content):
@@ -133,7 +133,8 @@ def _pax(content: bytes) -> dict[str, str]:
         key, equals, value = content[position + len(digits) + 1 : end - 1].partition(b"=")
         if not equals or not position < end <= len(content):
             raise ValueError(f"a pax record {content[position : position + 40]!r}")
-        records[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
+        if key in (b"path", b"linkpath", b"size") or key.startswith(b"GNU.sparse."):
+            records[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
         position = end
     return records
 

@@ -37,6 +37,7 @@ _ENTRY = np.dtype(  # 4.3.12
      ("check", "<u4"), ("packed", "<u4"), ("size", "<u4"), ("name_length", "<u2"), ("extra_length", "<u2"),
      ("comment_length", "<u2"), ("disk", "<u2"), ("text", "<u2"), ("attributes", "<u4"), ("at", "<u4")]
 )  # fmt: skip
+_SIGNATURE = b"PK\x01\x02"
 _LOCAL = struct.Struct("<4s5H3L2H")  # 4.3.7
 
 
@@ -113,9 +114,12 @@ def _entries(file: ArchiveFile, directory: bytes, count: int) -> tuple[NDArray[n
         position = len(directory) + 1
     if position > len(directory):
         raise _damaged(file, "its directory ends early")
+    # 16 bits count to 65,535, and some archivers go on from 0 instead of writing ZIP64
+    if directory[position : position + 4] == _SIGNATURE:
+        raise _damaged(file, f"its directory goes on after the {count} files that it says", fix="pack it again")
     windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(directory, np.uint8), _ENTRY.itemsize)
     entries: NDArray[np.void] = windows[starts].view(_ENTRY)[:, 0]
-    if (entries["signature"] != b"PK\x01\x02").any():
+    if (entries["signature"] != _SIGNATURE).any():
         raise _damaged(file, "its directory is not one")
     return starts, entries
 

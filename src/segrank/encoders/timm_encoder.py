@@ -68,7 +68,8 @@ def _probe(create: Callable[[], nn.Module], name: str, crop: tuple[int, int], pa
     with torch.device("meta"):
         backbone = create().eval()
     try:
-        features = features_of(backbone, torch.zeros(1, 3, *crop, device="meta"))
+        with torch.enable_grad():  # which parameters take part is told by their gradients
+            features = features_of(backbone, torch.zeros(1, 3, *crop, device="meta"))
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         core: Any = getattr(backbone, "core", backbone)
