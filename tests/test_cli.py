@@ -183,7 +183,8 @@ def test_every_field_is_explained() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [[], ["run"], ["evaluate"], ["predict"], ["show"], ["demo"], ["datasets"], ["data", "check"]]
+    "verb",
+    [[], ["run"], ["evaluate"], ["predict"], ["show"], ["demo"], ["datasets"], ["data", "check"], ["data", "cache"]],
 )
 def test_help_teaches(verb: list[str]) -> None:
     assert "Usage" in call(*verb, "--help")

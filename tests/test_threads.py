@@ -29,15 +29,16 @@ def test_stretches_run_at_once(threads: int) -> None:
     spread(lambda start, stop: meeting.wait(), threads)
 
 
-def test_an_error_comes_back_once_all_have_stopped(threads: int) -> None:
+@pytest.mark.parametrize("failing", [0, 6, 11])
+def test_an_error_comes_back_once_all_have_stopped(threads: int, failing: int) -> None:
     stopped: list[int] = []
 
     def work(start: int, stop: int) -> None:
-        if stop == 12:
-            raise ValueError("the last one")
+        if start <= failing < stop:
+            raise ValueError("one of them")
         stopped.append(start)
 
-    with pytest.raises(ValueError, match="the last one"):
+    with pytest.raises(ValueError, match="one of them"):
         spread(work, 12)
     assert len(stopped) == threads - 1
 

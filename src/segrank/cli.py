@@ -43,7 +43,7 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The beginning o
 
 @app.command()
 def run(
-    file: Annotated[Path | None, typer.Argument(metavar="[SPEC.yaml]", help="A spec: `field: value` lines.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="SPEC.yaml", help="A spec: `field: value` lines.")] = None,
     encoder: Annotated[
         str,
         typer.Option(help="`timm:NAME?k=v`, `small:NAME`, `file:model.py:build`, `python:package.module:build`."),
@@ -169,7 +169,7 @@ def predict(
 
 @app.command()
 def show(
-    key: Annotated[str, typer.Argument(metavar="[RUN]", help="The beginning of a run's key; without, all runs.")] = "",
+    key: Annotated[str, typer.Argument(metavar="RUN", help="The beginning of a run's key; without, all runs.")] = "",
     store: StoreOption = Path(DEFAULT_STORE),
 ) -> None:
     """Show one run, or list all runs of a store."""
@@ -205,7 +205,7 @@ def demo(store: StoreOption = Path("demo-store"), device: DeviceOption = "auto")
 
 @app.command()
 def datasets(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="One of them, in full; without, all.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="One of them, in full; without, all.")] = "",
     root: RootOption = None,
 ) -> None:
     """List the datasets that go by a name: what they are, and what of them is here or missing."""
@@ -252,7 +252,7 @@ def cache(
     """Decode PNG images once and keep them, so that training samples of large ones come about twice as fast.
 
     They are kept in `$SEGRANK_CACHE/images` (by default ~/.cache/segrank/images), are found there by every run, change
-    no result, and may be deleted at any time. Cityscapes' 2,975 take 18.7 GB. JPEG images are left as they are.
+    no result, and may be deleted at any time. Cityscapes' 2,975 take 18.7 GB. Other images are left as they are.
     """
     from segrank.data.keep_images import keep_images
 

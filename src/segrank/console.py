@@ -137,7 +137,8 @@ def print_dataset_report(report: DatasetReport) -> None:
             cells.append(f"{share} ({split.class_images[index]})" if split.class_images else "none")
         classes.add_row(plain(name), *cells)
     console.print(splits)
-    console.print(classes)
+    if any(split.looked_at for split in report.splits):
+        console.print(classes)
     for kind, colour, lines in (("problem", "red", report.problems), ("note", "yellow", report.notes)):
         for line in lines:
             console.print(f"[{colour}]{kind}[/]: {plain(line)}")
@@ -147,7 +148,10 @@ def print_dataset_report(report: DatasetReport) -> None:
 
 def print_kept(kept: Kept) -> None:
     """How many images were decoded, and where they are."""
-    out().print(plain(f"{kept.made:,} of {kept.images:,} images decoded now; what is kept lies in {kept.folder}"))
+    if kept.folder.is_dir():
+        out().print(plain(f"{kept.made:,} of {kept.images:,} images decoded now; what is kept lies in {kept.folder}"))
+    else:
+        out().print(f"none of the {kept.images:,} images is a PNG file: there is nothing to keep")
 
 
 def print_running(key: str, beat: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import sys
@@ -96,6 +97,8 @@ def _official_facts(dataset: OfficialDataset) -> list[tuple[str, str]]:
         facts.append(("pretraining", f"{', '.join(encoders)}: {exposure.how} ({exposure.source})"))
     lines: dict[str, list[str]] = {}
     for one in look_for(official.parts, places(official, dataset.root) if dataset.root else ()):
+        if dataset.parts:  # an unpacked folder does not say which file came from which archive
+            one = dataclasses.replace(one, folder=None)
         if one.archive:
             names, place = one.archive.name, one.archive.parent
         elif one.folder:

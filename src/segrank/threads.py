@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
 
 import torch
@@ -16,16 +16,18 @@ def spread(work: Callable[[int, int], object], count: int) -> None:
 
     torch's own loops must not run in it: each of these threads would start a team of them.
     """
-    shares = min(torch.get_num_threads(), count)
+    threads = torch.get_num_threads()
+    shares = min(threads, count)
     if not shares:
         return
     first, *rest = pairwise(index * count // shares for index in range(shares + 1))
-    others = [_pool(shares).submit(work, *ends) for ends in rest]
+    others = [_pool(threads).submit(work, *ends) for ends in rest]
     try:
         work(*first)
     finally:
-        for other in others:
-            other.result()
+        wait(others)  # all of them, before an error of one is raised: they may still write where the caller reads
+    for other in others:
+        other.result()
 
 
 @functools.cache

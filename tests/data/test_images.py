@@ -23,16 +23,21 @@ def encoded(image: Image.Image, format: str, **options: object) -> bytes:
     return content.getvalue()
 
 
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds hardly any data."""
-
+def png(header: bytes, data: bytes) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds hardly any data."""
+    return png(struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), bytes(64))
+
+
+def few_bits(bits: int, row: int) -> bytes:
+    """A grey PNG of one row, which is one byte."""
+    return png(struct.pack(">IIBBBBB", 8 // bits, 1, bits, 0, 0, 0, 0), bytes([0, row]))
 
 
 RED = Image.new("RGB", (5, 3), (200, 10, 30))
@@ -227,6 +232,8 @@ def test_ids_are_read_as_they_stand_in_the_file() -> None:
     palette.putpalette([9, 9, 9] * 256)  # equal colours: only the indices tell
     assert read_label(encoded(palette, "PNG"), "x").tolist() == ids.tolist()
     assert read_label(encoded(Image.fromarray(ids > 100), "PNG"), "x").tolist() == [[0, 0], [1, 1]]
+    for bits, row, ids_of_few_bits in ((2, 0b00_01_10_11, [0, 1, 2, 3]), (4, 0x1F, [1, 15])):
+        assert read_label(few_bits(bits, row), "x").tolist() == [ids_of_few_bits]
     deep = np.array([[0, 26_001]], dtype=np.uint16)
     for format in ("PNG", "TIFF"):
         read = read_label(encoded(Image.fromarray(deep), format), "x")
@@ -251,3 +258,19 @@ def test_colour_mask_needs_declared_colours() -> None:
     assert (read_rgb_label(content, "m.png") == (200, 10, 30)).all()
     with pytest.raises(DataError, match=r"(?s)m\.png is a mask of mode L.*`ids`"):
         read_rgb_label(encoded(Image.new("L", (2, 2)), "PNG"), "m.png")
+
+
+def test_a_strip_is_refused_as_an_image(tmp_path: Path) -> None:
+    for side, fits in ((100, True), (101, False)):
+        Image.new("RGB", (side, 1)).save(tmp_path / "strip.png")
+        if fits:
+            assert read_image(tmp_path / "strip.png").shape == (1, side, 3)
+        else:
+            with pytest.raises(DataError, match="101x1 pixels"):
+                read_image(tmp_path / "strip.png")
+
+
+def test_a_tiff_mask_in_which_0_is_white_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 7]], np.uint8)).save(tmp_path / "a.tif", tiffinfo={262: 0})
+    with pytest.raises(DataError, match="0 is white"):
+        read_label(tmp_path / "a.tif")

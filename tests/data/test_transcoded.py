@@ -106,10 +106,11 @@ def test_damage_is_not_used_and_made_good(kept: Kept, damage: str) -> None:
     assert (pixels == np.array(Image.open(root / NAMES[1]))).all()
 
 
-def test_jpeg_is_passed_over(kept: Kept) -> None:
-    Image.new("RGB", (8, 8)).save(kept.root / "d.jpg")
-    assert transcode(open_tree(kept.root), ("d.jpg",), kept.transcoded) == 0
-    assert kept.transcoded.read("d.jpg", (kept.root / "d.jpg").stat().st_size) is None
+@pytest.mark.parametrize("name", ["d.jpg", "d.bmp", "d.tif"])
+def test_what_is_no_png_is_passed_over(kept: Kept, name: str) -> None:
+    Image.new("RGB", (8, 8)).save(kept.root / name)
+    assert transcode(open_tree(kept.root), (name,), kept.transcoded) == 0
+    assert kept.transcoded.read(name, (kept.root / name).stat().st_size) is None
 
 
 def test_a_full_disk_is_refused_before_anything_is_written(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:

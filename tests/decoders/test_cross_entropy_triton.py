@@ -9,6 +9,7 @@ import pytest
 import torch
 from plain_loss import batch, plain_losses, with_gradient
 
+from segrank.decoders import cross_entropy_tiles
 from segrank.decoders import upsampled_cross_entropy as module
 from segrank.decoders.upsampled_cross_entropy import upsampled_cross_entropy
 
@@ -27,6 +28,9 @@ SHAPES = [
     (5, (9, 7), (4, 5)),
     (4, (1, 1), (6, 40)),
 ]
+
+
+choose_way = module._way.__wrapped__  # each time anew
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +53,19 @@ def test_losses_and_gradients_equal_torchs(
     expected, expected_gradient = with_gradient(plain_losses, logits, labels)
     torch.testing.assert_close(losses.cpu(), expected, rtol=1e-12, atol=1e-12 * spread)
     torch.testing.assert_close(gradient.cpu(), expected_gradient, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.skipif(GPU, reason="Triton starts kernels here")
+def test_where_triton_starts_no_kernel_torch_alone_computes_the_loss() -> None:
+    with pytest.warns(UserWarning, match="Triton cannot start kernels here"):
+        assert choose_way("cuda") is cross_entropy_tiles.sum_losses
+
+
+def test_a_logit_that_is_no_number_shows_in_the_loss() -> None:
+    logits, labels = batch(5, (3, 4), (24, 32))
+    logits[0, 2, 1, 1] = torch.nan
+    device = "cuda" if GPU else "cpu"
+    assert upsampled_cross_entropy(logits.to(device), labels.to(device)).isnan().tolist() == [True, False]
 
 
 @pytest.mark.gpu

@@ -106,6 +106,32 @@ def test_a_logit_that_is_no_number_shows_in_the_loss() -> None:
     assert upsampled_cross_entropy(logits, labels).isnan().tolist() == [True, False]
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_and_in_the_gradient_where_no_labelled_pixel_meets_it(value: float) -> None:
+    logits, labels = batch(5, (3, 4), (24, 32))
+    logits[0, 2, 0, 0] = value
+    labels[0, :12, :12] = 255
+    losses, gradient = with_gradient(upsampled_cross_entropy, logits, labels)
+    assert losses.isfinite().all()
+    assert gradient.isnan().any(dim=(1, 2, 3)).tolist() == [True, False]
+
+
+def test_no_image_has_no_loss() -> None:
+    logits, labels = batch(5, (3, 4), (24, 32))
+    losses, gradient = with_gradient(upsampled_cross_entropy, logits[:0], labels[:0])
+    assert losses.shape == (0,)
+    assert gradient.shape == (0, 5, 3, 4)
+
+
+def test_more_classes_than_a_byte_counts() -> None:
+    logits, labels = batch(200, (3, 4), (24, 32))
+    logits = torch.cat([logits, logits.flip(1)], dim=1)
+    losses, gradient = with_gradient(upsampled_cross_entropy, logits, labels)
+    expected, expected_gradient = with_gradient(plain_losses, logits, labels)
+    torch.testing.assert_close(losses, expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-12, atol=1e-12)
+
+
 def test_half_precision_is_computed_in_float32() -> None:
     logits, labels = batch(5, (3, 4), (24, 32))
     halves = logits.bfloat16()

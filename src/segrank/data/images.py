@@ -33,6 +33,8 @@ from segrank.errors import DataError
 
 MAX_PIXELS = 100_000_000
 """Of one image. 1e8 pixels are 300 MB as RGB."""
+MAX_RATIO = 100
+"""Of an image's sides. An evaluation enlarges an image until its shorter side covers the crop."""
 MAX_FILE_BYTES = 2**30
 """Of one image file."""
 MAX_SCANS = 500
@@ -40,6 +42,9 @@ MAX_SCANS = 500
 
 IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 LABEL_FORMATS = ("PNG", "BMP", "TIFF")
+
+_SPREAD = {"L;2": 255 // 3, "L;4": 255 // 15}
+"""By what Pillow multiplies greys of few bits, to spread them over 0 to 255."""
 
 RawIds = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.int32]
 
@@ -70,8 +75,19 @@ def read_image(source: Path | bytes, name: str = "") -> NDArray[np.uint8]:
             f"{name} is a JPEG of {scans} scans", wanted=f"at most {MAX_SCANS}", fix="save it again, not progressive"
         )
     pixels = _jpeg(content) if is_jpeg(content) else _png(content, "RGB")
-    if pixels is not None:
-        return pixels
+    if pixels is None:
+        pixels = _any_image(content, name)
+    height, width, _ = pixels.shape
+    if max(height, width) > MAX_RATIO * min(height, width):
+        raise DataError(
+            f"{name} has {width}x{height} pixels",
+            wanted=f"sides of which one is at most {MAX_RATIO} times the other",
+            fix="cut it into tiles",
+        )
+    return pixels
+
+
+def _any_image(content: bytes, name: str) -> NDArray[np.uint8]:
     image = _open(content, name, IMAGE_FORMATS)
     if image.mode.startswith("I") or image.mode == "F":
         raise DataError(
@@ -85,7 +101,7 @@ def read_image(source: Path | bytes, name: str = "") -> NDArray[np.uint8]:
 def read_label(source: Path | bytes, name: str = "") -> RawIds:
     """A mask's raw ids as (height, width): grey values or palette indices, as they stand in the file.
 
-    A 1-bit mask gives 0 and 1. The type is the file's: uint8, uint16 or int32.
+    A mask of 1, 2 or 4 bits gives 0 to 1, 3 or 15. The type is the file's: uint8, uint16 or int32.
     """
     content, name = _content(source, name)
     ids = _png(content, "GREY", "PALETTE")
@@ -98,9 +114,18 @@ def read_label(source: Path | bytes, name: str = "") -> RawIds:
             wanted="one id per pixel: greyscale of 8 or 16 bits, or a palette",
             fix="if the classes are told apart by colour, list them under `colours` in its YAML file",
         )
+    if image.format == "TIFF" and image.tag_v2.get(262) == 0:  # type: ignore[attr-defined]
+        raise DataError(
+            f"{name} is a TIFF in which 0 is white",
+            wanted="ids as they are: readers turn such files over",
+            fix="save the mask as PNG",
+        )
+    tiles = getattr(image, "tile", None)  # gone once it is decoded
+    arguments = tiles[0].args if tiles else ""
+    stored_as = arguments[0] if isinstance(arguments, tuple) else arguments
     array = np.array(_decoded(image, name))
     if array.dtype.itemsize == 1:
-        return array.astype(np.uint8, copy=False)
+        return array.astype(np.uint8, copy=False) // np.uint8(_SPREAD.get(stored_as, 1))
     if array.dtype.itemsize == 2:  # of either byte order
         return array.astype(np.uint16, copy=False)
     return array.astype(np.int32, copy=False)
@@ -125,6 +150,11 @@ def read_rgb_label(source: Path | bytes, name: str = "") -> NDArray[np.uint8]:
 def is_jpeg(content: bytes) -> bool:
     """By its signature, which says nothing about the rest."""
     return content.startswith(b"\xff\xd8\xff")
+
+
+def is_png(content: bytes) -> bool:
+    """Likewise."""
+    return content.startswith(b"\x89PNG\r\n\x1a\n")
 
 
 def _content(source: Path | bytes, name: str) -> tuple[bytes, str]:

@@ -19,7 +19,7 @@ class Kept(NamedTuple):
 
     folder: Path
     made: int
-    """Images decoded now. Those that were kept already, and JPEG files, are not among them."""
+    """Images decoded now. Those that were kept already, and files other than PNG, are not among them."""
     images: int
     """Of the split."""
 

@@ -28,7 +28,7 @@ def sum_losses(grid: Tensor, pixels: Pixels, differentiate: bool) -> tuple[Tenso
     height, width = labels.shape[1:]
     losses = grid.new_zeros(images)
     gradient = torch.zeros_like(grid) if differentiate else None
-    tile = max(1, _VALUES // (images * classes * width))
+    tile = max(1, _VALUES // max(1, images * classes * width))
     for top in range(0, height, tile):
         part = slice(top, top + tile)
         with torch.set_grad_enabled(differentiate):

@@ -10,6 +10,8 @@ each time, as it would not be if pixels added to samples in whatever order they 
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 import triton
 import triton.language as tl
@@ -20,6 +22,18 @@ from segrank.decoders.pixels import Pixels
 _CLASSES_AT_ONCE = 16
 _PIXELS_AT_ONCE = 64
 _GATHERED_AT_ONCE = 32
+
+
+def starts() -> bool:
+    """Whether a kernel can be started here: Triton has the machine's C compiler build what starts them."""
+    try:
+        triton.runtime.driver.active.get_current_target()
+    except Exception as error:  # no compiler, no headers of Python's, a GPU that it does not know
+        warnings.warn(
+            f"Triton cannot start kernels here, so the loss takes a slower way, in torch alone: {error}", stacklevel=2
+        )
+        return False
+    return True
 
 
 def sum_losses(grid: Tensor, pixels: Pixels, differentiate: bool) -> tuple[Tensor, Tensor | None]:

@@ -44,6 +44,8 @@ def upsampled_cross_entropy(logits: Tensor, labels: Tensor, ignore: int = IGNORE
         DataError: a label is neither a class nor `ignore`. A GPU reports it later and in its own words, as it does
             for `F.cross_entropy`.
     """
+    assert labels.dtype == torch.uint8, f"labels of {labels.dtype}"  # compiled loops take them as they are
+    assert len(labels) == len(logits), f"labels of {len(labels)} images, logits of {len(logits)}"
     labelled = labels != ignore
     _refuse_unknown(labels, labelled, classes=logits.shape[1])
     grid = bordered(logits if logits.dtype == torch.float64 else logits.float())
@@ -77,11 +79,14 @@ def _way(device: str) -> Way:
     if device == "cuda" and importlib.util.find_spec("triton"):
         from segrank.decoders import cross_entropy_triton
 
-        return cross_entropy_triton.sum_losses
+        if cross_entropy_triton.starts():
+            return cross_entropy_triton.sum_losses
     return cross_entropy_tiles.sum_losses
 
 
 def _refuse_unknown(labels: Tensor, labelled: Tensor, classes: int) -> None:
+    if classes > 255:  # each byte is one; torch would wrap the number to a byte
+        return
     unknown = labelled & (labels >= classes)
     if labels.device.type == "cuda":
         torch._assert_async(~unknown.any(), "a label is neither a class nor ignored")
