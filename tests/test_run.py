@@ -209,7 +209,7 @@ def test_a_failed_run_is_a_record_with_its_error(tmp_path: Path) -> None:
     assert record.miou is None
 
 
-def test_ten_kills_change_nothing(undisturbed: tuple[Path, Record], tmp_path: Path) -> None:
+def test_five_kills_change_nothing(undisturbed: tuple[Path, Record], tmp_path: Path) -> None:
     """SIGKILL in the middle of steps, evaluations and checkpoint writing, again and again."""
     import random
 
@@ -220,12 +220,12 @@ def test_ten_kills_change_nothing(undisturbed: tuple[Path, Record], tmp_path: Pa
     command = [sys.executable, "-m", "segrank", "run", str(tmp_path / "spec.yaml")]
     command += ["--store", str(tmp_path / "killed"), "--checkpoint-every", "0"]
     kills, steps = 0, 0
-    while kills < 10:
+    while kills < 5:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
         # wait until it trains, then for a random number of bytes of its log
         log = Store(tmp_path / "killed").run_folder(whole.key) / "attempts"
-        target = steps + chance.randint(1, 5)
+        target = steps + chance.randint(1, 10)
         while process.poll() is None and _steps(log) < target:
             os.sched_yield()
         process.kill()
@@ -238,8 +238,8 @@ def test_ten_kills_change_nothing(undisturbed: tuple[Path, Record], tmp_path: Pa
     assert finished.returncode == 0, finished.stderr
     record = Store(tmp_path / "killed").record(whole.key)
     assert record is not None
-    assert kills == 10
-    assert record.provenance.attempts > 5
+    assert kills == 5
+    assert record.provenance.attempts > 3
     assert results(tmp_path / "killed", record) == results(tmp_path / "whole", whole)
 
 

@@ -24,7 +24,6 @@ _TILE_BYTES = 2**24
 _BLOCK_BYTES = 2**19
 """Of the best scores so far and their classes, which every class passes by: they stay in a core's own cache."""
 
-
 Floats = NDArray[np.float32]
 
 

@@ -86,6 +86,7 @@ def train(
                 f"the loss is {loss} at step {progress.step + 1}",
                 fix="lower lr, or train with precision=fp32",
             )
+        clock.start()  # waiting for other ranks is not the optimiser's
         optimizer.step()
         optimizer.zero_grad()
         clock.lap("optimizer")
@@ -134,6 +135,7 @@ def _backward(
                     f"out of memory with a micro-batch of {progress.micro_batch} on {fabric.device}",
                     fix=f"use a smaller {smaller}crop or encoder, or precision=bf16",
                 ) from error
+        clock.start()  # what the failed pass took is nobody's
         # outside the handler, so that the failed pass is no longer referenced
         progress.micro_batch = (progress.micro_batch + 1) // 2
         optimizer.zero_grad()
