@@ -26,7 +26,7 @@ class StepClock:
         self._marks: list[tuple[Part | None, torch.cuda.Event | float]] = []
 
     def start(self) -> None:
-        """Time is counted from here. The encoder's laps are taken until `stop`: evaluations between steps are not training."""
+        """Time is counted from here until `stop`. Evaluations between steps are not training."""
         self._running = True
         self._mark(None)
 
