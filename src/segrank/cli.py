@@ -46,7 +46,9 @@ def run(
     file: Annotated[Path | None, typer.Argument(metavar="SPEC.yaml", help="A spec: `field: value` lines.")] = None,
     encoder: Annotated[
         str,
-        typer.Option(help="`timm:NAME?k=v`, `small:NAME`, `file:model.py:build`, `python:package.module:build`."),
+        typer.Option(
+            help="`timm:NAME?k=v`, `hf:NAME`, `small:NAME`, `file:model.py:build`, `python:package.module:build`."
+        ),
     ] = "",
     weights: Annotated[str, typer.Option(help="`pretrained` (default), `random`, or a file.")] = "",
     dataset: Annotated[str, typer.Option(help="A name, as `segrank datasets` lists them, or a YAML file.")] = "",

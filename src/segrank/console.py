@@ -163,10 +163,11 @@ def print_running(key: str, beat: dict[str, Any]) -> None:
 
 
 def _shares(cost: Cost) -> str:
-    """`encoder 61.2 s (70 %), data 3.1 s (4 %), ...`: the first one bounds the run."""
+    """`bounded by the encoder: encoder 61.2 s (70%), data 3.1 s (4%), ...`."""
     parts = sorted(cost.parts().items(), key=lambda part: -part[1])
     total = sum(seconds for _, seconds in parts)
-    return ", ".join(f"{name} {seconds:.1f} s ({seconds / total:.0%})" for name, seconds in parts if seconds)
+    shares = ", ".join(f"{name} {seconds:.1f} s ({seconds / total:.0%})" for name, seconds in parts if seconds)
+    return f"bounded by the {cost.bounded_by}: {shares}" if cost.bounded_by else "none yet"
 
 
 def _setting(spec: RunSpec) -> str:
