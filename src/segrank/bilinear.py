@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segrank.compiled import compiled
+from segrank.compiled import compiled, fma
 from segrank.threads import spread
 
 Rows = Callable[[tuple[int, int], slice, Tensor], None]
@@ -86,19 +83,6 @@ def blended(x: Tensor, along: Taps, dim: int) -> Tensor:
     shape = [-1 if d == dim else 1 for d in range(x.ndim)]
     later = x.index_select(dim, along.after) * along.of_after.view(shape)
     return later.addcmul_(x.index_select(dim, along.before), along.of_before.view(shape))
-
-
-def _fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        real = ir.FloatType()
-        function = builder.module.declare_intrinsic("llvm.fma", [real], ir.FunctionType(real, [real] * 3))
-        return builder.call(function, arguments)
-
-    return types.float32(types.float32, types.float32, types.float32), generate
-
-
-fma = cast(Callable[[np.float32, np.float32, np.float32], np.float32], intrinsic(_fma))
-"""a * b + c in float32, rounded once. For compiled functions."""
 
 
 @compiled

@@ -6,14 +6,10 @@ to whole levels as it does. So the pixels are the same, in whatever order and co
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from segrank.compiled import compiled
+from segrank.compiled import compiled, fma
 
 Row = NDArray[np.float32]
 """One channel of a row of pixels: whole numbers from 0 to 255."""
@@ -99,18 +95,6 @@ def change_contrast(region: NDArray[np.uint8], contrast: float, mean: float) -> 
             _keep(row, levels)
 
 
-def _fma(_: Any, a: Any, b: Any, c: Any) -> Any:
-    """a * b + c, rounded once, as torch's vector code adds."""
-
-    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        return builder.fma(*arguments)
-
-    return types.float32(types.float32, types.float32, types.float32), generate
-
-
-_multiply_add: Any = intrinsic(_fma)
-
-
 @compiled
 def _split(row: NDArray[np.uint8], red: Row, green: Row, blue: Row) -> None:
     for x in range(len(red)):
@@ -128,7 +112,7 @@ def _blend(channel: Row, factor: float, level: float) -> None:
     """Away from a level (or towards it), by a factor."""
     own, others, other = np.float32(factor), np.float32(1 - factor), np.float32(level)
     for x in range(len(channel)):
-        channel[x] = np.floor(min(max(_multiply_add(other, others, channel[x] * own), _0), _255))
+        channel[x] = np.floor(min(max(fma(other, others, channel[x] * own), _0), _255))
 
 
 @compiled
@@ -136,14 +120,14 @@ def _saturate(red: Row, green: Row, blue: Row, factor: float) -> None:
     own, others = np.float32(factor), np.float32(1 - factor)
     for x in range(len(red)):
         grey = _grey(red[x], green[x], blue[x])
-        red[x] = np.floor(min(max(_multiply_add(grey, others, red[x] * own), _0), _255))
-        green[x] = np.floor(min(max(_multiply_add(grey, others, green[x] * own), _0), _255))
-        blue[x] = np.floor(min(max(_multiply_add(grey, others, blue[x] * own), _0), _255))
+        red[x] = np.floor(min(max(fma(grey, others, red[x] * own), _0), _255))
+        green[x] = np.floor(min(max(fma(grey, others, green[x] * own), _0), _255))
+        blue[x] = np.floor(min(max(fma(grey, others, blue[x] * own), _0), _255))
 
 
 @compiled
 def _grey(red: np.float32, green: np.float32, blue: np.float32) -> np.float32:
-    grey: np.float32 = np.floor(_multiply_add(blue, _BLUE, _multiply_add(green, _GREEN, red * _RED)))
+    grey: np.float32 = np.floor(fma(blue, _BLUE, fma(green, _GREEN, red * _RED)))
     return grey
 
 

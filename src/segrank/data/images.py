@@ -29,6 +29,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from segrank.data.globs import shown
 from segrank.errors import DataError
 
 MAX_PIXELS = 100_000_000
@@ -56,14 +57,14 @@ def read_bytes(path: Path) -> bytes:
         # Anything else first: opening a FIFO would wait for ever.
         if not stat.S_ISREG(status.st_mode):
             kind = "folder" if stat.S_ISDIR(status.st_mode) else "device or pipe"
-            raise DataError(f"{_shown(path)} is a {kind}", wanted="a file")
+            raise DataError(f"{shown(str(path))} is a {kind}", wanted="a file")
         if status.st_size > MAX_FILE_BYTES:
-            raise DataError(f"{_shown(path)} has {status.st_size} bytes", wanted=f"at most {MAX_FILE_BYTES} bytes")
+            raise DataError(f"{shown(str(path))} has {status.st_size} bytes", wanted=f"at most {MAX_FILE_BYTES} bytes")
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{_shown(path)} cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{shown(str(path))} cannot be read: {error.strerror or error}") from error
     if not content:
-        raise DataError(f"{_shown(path)} is empty (0 bytes)", wanted="an image file")
+        raise DataError(f"{shown(str(path))} is empty (0 bytes)", wanted="an image file")
     return content
 
 
@@ -158,7 +159,7 @@ def is_png(content: bytes) -> bool:
 
 
 def _content(source: Path | bytes, name: str) -> tuple[bytes, str]:
-    return (read_bytes(source), _shown(source)) if isinstance(source, Path) else (source, name)
+    return (read_bytes(source), shown(str(source))) if isinstance(source, Path) else (source, name)
 
 
 def _jpeg(content: bytes) -> NDArray[np.uint8] | None:
@@ -236,11 +237,6 @@ def _rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
             wanted="RGB, greyscale, or a palette",
             fix="convert it",
         ) from error
-
-
-def _shown(path: Path) -> str:
-    """A path for messages: as it is, or quoted where it holds control characters."""
-    return str(path) if str(path).isprintable() else repr(str(path))
 
 
 def _reason(error: Exception) -> str:

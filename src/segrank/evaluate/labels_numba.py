@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segrank.bilinear import Taps, fma, taps
-from segrank.compiled import compiled
+from segrank.bilinear import Taps, taps
+from segrank.compiled import compiled, fma
 from segrank.evaluate.mosaic import Filled, Mosaic
 from segrank.evaluate.windows import Limits
 from segrank.threads import spread
