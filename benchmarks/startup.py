@@ -58,6 +58,8 @@ def make_archive(path: Path) -> None:
     Image.new("RGB", (64, 48), (90, 120, 150)).save(image, "JPEG")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for split, (tag, count) in SPLITS.items():
+            for kind in ("images", "annotations"):  # the original has entries for folders too
+                archive.mkdir(f"{FOLDER}/{kind}/{split}")
             for number in range(1, count + 1):
                 archive.writestr(f"{FOLDER}/images/{split}/ADE_{tag}_{number:08d}.jpg", image.getvalue())
                 archive.writestr(f"{FOLDER}/annotations/{split}/ADE_{tag}_{number:08d}.png", labels[number % 16])
@@ -67,7 +69,7 @@ def plain(path: Path, every: int) -> float:
     """Seconds."""
     started = time.perf_counter()
     with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+        names = [name for name in archive.namelist() if not name.endswith("/")]
         images = {split: [name for name in names if name.startswith(f"{FOLDER}/images/{split}/")] for split in SPLITS}
         opened = time.perf_counter()
         for split, (_, count) in SPLITS.items():
