@@ -100,6 +100,17 @@ def test_two_processes_give_the_run_of_one(tmp_path: Path) -> None:
     assert finished(tmp_path / "2").provenance.devices == 2
 
 
+@pytest.mark.parametrize("decoder", ["mask2former", "eomt"])
+def test_mask_decoders_train_in_two_processes(tmp_path: Path, decoder: str) -> None:
+    """Each process draws its own points, so this is not the run of one."""
+    spec = SPEC.replace(encoder="small:plain", decoder=decoder, freeze=decoder == "mask2former", batch_size=2, steps=2)
+    done = execute(command(spec, tmp_path / "store"))
+    assert done.returncode == 0, done.stderr
+    record = finished(tmp_path / "store")
+    assert (record.status, record.provenance.devices) == ("ok", 2)
+    assert [line["step"] for line in Store(tmp_path / "store").log(record.key)] == [1, 2]
+
+
 @pytest.mark.parametrize("where", ["train", "val"])
 def test_what_one_process_fails_at_is_the_error_of_the_run(tmp_path: Path, where: str) -> None:
     data = tmp_path / "data"

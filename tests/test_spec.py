@@ -50,6 +50,12 @@ def test_defaults_are_the_papers_base_setting() -> None:
         *[({"batch_size": value}, "batch_size") for value in (0, -16, 10**9)],
         ({"seed": -1}, "seed"),
         ({"decoder": "unet"}, "decoder"),
+        ({"ignored_pixels": "negative"}, "does nothing with decoder=linear"),
+        ({"ignored_pixels": "none", "decoder": "eomt"}, "ignored_pixels"),
+        *[
+            ({"decoder": "eomt", "encoder": encoder}, "timm:NAME of a plain vision transformer")
+            for encoder in ("hf:facebook/dinov2-base", "file:model.py:build", "python:package.module:build")
+        ],
         ({"precision": "fp8"}, "precision"),
         ({"encoder": "vit_base_patch16_224"}, 'did you mean "timm:vit_base_patch16_224"?'),
         ({"encoder": "timm:../../etc/passwd"}, "is no encoder"),
@@ -147,11 +153,14 @@ def test_the_key_tells_everything_else_apart() -> None:
         "encoder": "timm:vit_base_patch16_224.dino", "dataset": "voc.yaml", "weights": "random", "freeze": True,
         "patch_size": 8, "crop": 1024, "normalisation": "imagenet", "train_split": "all", "steps": 1, "batch_size": 8,
         "lr": 1e-3, "encoder_lr_multiplier": 1.0, "weight_decay": 0.0, "poly_power": 1.0, "seed": 1,
+        "decoder": "mask2former",
     }  # fmt: skip
-    untested = set(RunSpec.model_fields) - set(other) - set(EVALUATION_FIELDS) - {"precision", "decoder"}
+    untested = set(RunSpec.model_fields) - set(other) - set(EVALUATION_FIELDS) - {"precision", "ignored_pixels"}
     assert not untested, "a new field needs a line here"
     keys = {key(BASE), *(key(BASE.replace(**{name: value})) for name, value in other.items())}
-    assert len(keys) == len(other) + 1
+    masks = [BASE.replace(decoder=decoder) for decoder in ("mask2former", "eomt")]
+    keys |= {key(spec.replace(ignored_pixels=value)) for spec in masks for value in ("excluded", "negative")}
+    assert len(keys) == len(other) + 1 + 3
     assert key(BASE, dataset="sha256:1") != key(BASE, dataset="sha256:2")
     assert key_of(identity(BASE, {}, "fp32")) != key_of(identity(BASE, {}, "bf16"))
 

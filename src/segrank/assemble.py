@@ -10,20 +10,43 @@ from typing import Any, NamedTuple
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from torch import nn
 
 from segrank.data import open_dataset
 from segrank.data.dataset import Dataset, Split
 from segrank.data.file_dataset import FileSplit
 from segrank.data.official.dataset import OfficialDataset
+from segrank.decoders.eomt import EomtDecoder, doublings, shared_blocks
 from segrank.decoders.linear import LinearDecoder
+from segrank.decoders.mask2former import Mask2FormerDecoder
 from segrank.encoders.build import build_encoder
+from segrank.encoders.encoder import Encoder
+from segrank.encoders.open_vit import OpenViT, depth
 from segrank.encoders.reference import encoder_digests
 from segrank.errors import DataError, SpecError
 from segrank.record import WeightsReport
 from segrank.spec import Precision, RunSpec, identity
 from segrank.train.segmenter import Segmenter
 
-DECODERS = {"linear": LinearDecoder}
+
+def _linear(spec: RunSpec, encoder: Encoder, classes: int) -> tuple[Encoder, nn.Module]:
+    return encoder, LinearDecoder(encoder.dim, classes)
+
+
+def _mask2former(spec: RunSpec, encoder: Encoder, classes: int) -> tuple[Encoder, nn.Module]:
+    return encoder, Mask2FormerDecoder(encoder.dim, classes, ignored=spec.ignored_pixels)
+
+
+def _eomt(spec: RunSpec, encoder: Encoder, classes: int) -> tuple[Encoder, nn.Module]:
+    shared = shared_blocks(depth(encoder))
+    decoder = EomtDecoder(
+        encoder.dim, classes, blocks=shared, doublings=doublings(spec.patch_size), ignored=spec.ignored_pixels
+    )
+    return OpenViT(encoder, shared), decoder
+
+
+DECODERS = {"linear": _linear, "mask2former": _mask2former, "eomt": _eomt}
+"""A spec's decoder on an encoder, and the encoder as that decoder takes it."""
 
 _FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -143,6 +166,10 @@ def build_segmenter(
 
     Args:
         weights: instead of the spec's, as in `RunSpec.weights`.
+
+    Raises:
+        EncoderError: the encoder cannot be built so, or cannot have this decoder. WeightsError: its weights cannot be
+            had or do not fit.
     """
     encoder, report = build_encoder(
         spec.encoder,
@@ -154,5 +181,5 @@ def build_segmenter(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        decoder = DECODERS[spec.decoder](encoder.dim, classes)
+        encoder, decoder = DECODERS[spec.decoder](spec, encoder, classes)
     return Segmenter(encoder, decoder, freeze=spec.freeze), report

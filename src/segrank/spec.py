@@ -105,9 +105,13 @@ class RunSpec(BaseModel):
     dataset: str = Field(min_length=1, max_length=4096)
     """A dataset's name (`segrank datasets` lists them: `ade20k`, `scenes?look=dusk`), or a YAML file."""
     weights: str = Field(default="pretrained", min_length=1, max_length=4096)
-    """`pretrained` (as the encoder's publisher has them), `random`, or a file."""
-    decoder: Literal["linear"] = "linear"
-    """What turns features into class scores: `linear`."""
+    """`pretrained` (as the encoder's publisher has them), `random`, a file, or a folder of files that are called after
+    their encoders."""
+    decoder: Literal["linear", "mask2former", "eomt"] = "linear"
+    """What turns features into class scores: `linear`, or masks and their classes by queries: `mask2former` on the
+    features, `eomt` (encoder-only) in the last blocks of a plain vision transformer."""
+    ignored_pixels: Literal["excluded", "negative"] = "excluded"
+    """Unlabelled pixels take no part in losses of masks, or count as `negative` for each mask (the reference's way)."""
     freeze: bool = False
     """Keep the encoder as it is and train the decoder alone (linear probing)."""
     patch_size: int = Field(default=16, ge=1, le=128)
@@ -158,6 +162,18 @@ class RunSpec(BaseModel):
                 f'"{self.encoder[:120]}" is no encoder',
                 wanted="timm:NAME, small:NAME, hf:NAME, file:model.py:build or python:package.module:build",
                 fix=guess,
+            )
+        if self.decoder == "linear" and self.ignored_pixels != "excluded":
+            raise SpecError(
+                f"ignored_pixels={self.ignored_pixels} does nothing with decoder=linear",
+                wanted="decoder=mask2former or eomt, whose losses compare masks",
+                fix="leave ignored_pixels out",
+            )
+        if self.decoder == "eomt" and scheme not in ("timm", "small"):
+            raise SpecError(
+                f"decoder=eomt cannot open {self.encoder[:120]}",
+                wanted="timm:NAME of a plain vision transformer, or small:NAME",
+                fix="use decoder=linear or mask2former, which any encoder can have",
             )
         for side in self.crop:
             if side % self.patch_size:
@@ -214,18 +230,26 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
 def read_spec(path: str | Path, changes: Mapping[str, Any] | None = None) -> RunSpec:
     """A spec from a YAML file, with other values for some fields.
 
-    `dataset`, `eval_dataset` and `weights` that are files beside it are found there.
+    `dataset`, `eval_dataset` and `weights` that are files beside it are found there, and a folder of weights.
     """
     path = Path(path)
     fields = read_yaml(path)
     if odd := [key for key in fields if not isinstance(key, str)]:
         raise SpecError(f"{path} has the key {str(odd[0])[:80]}", wanted="names of fields", fix="see `segrank fields`")
+    return RunSpec(**{**fields, **files_beside(fields, path.parent), **(changes or {})})
+
+
+def files_beside(fields: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """Those of the fields that name a file in this folder, by its path; a folder of weights likewise."""
+    found = {}
     for name in ("dataset", "eval_dataset", "weights"):
         value = fields.get(name)
         with contextlib.suppress(OSError, ValueError):  # too long for a path, so a check of the spec refuses it
-            if isinstance(value, str) and (path.parent / value).is_file():
-                fields[name] = str(path.parent / value)
-    return RunSpec(**{**fields, **(changes or {})})
+            if isinstance(value, str) and value not in ("", "pretrained", "random"):
+                path = folder / value
+                if path.is_file() or (name == "weights" and path.is_dir()):
+                    found[name] = str(path)
+    return found
 
 
 def identity(spec: RunSpec, digests: Mapping[str, str], precision: Precision) -> dict[str, Any]:

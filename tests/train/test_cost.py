@@ -42,6 +42,21 @@ def test_a_frozen_encoder_has_no_backward() -> None:
     assert count_shapes(segmenter, SPEC.crop) == (ENCODER + DECODER, ENCODER + 2 * DECODER, ())
 
 
+def test_eomt_runs_queries_through_the_last_blocks_and_predicts_once_in_evaluation() -> None:
+    queries, shared, doubled = 100, 3, 4 * PATCHES
+    block = LINEAR // TOKENS * (TOKENS + queries) + 2 * 2 * (TOKENS + queries) ** 2 * DIM
+    heads = 2 * queries * DIM * (3 * DIM + CLASSES + 1) + 2 * queries * DIM * doubled
+    upscale = 2 * doubled * DIM * (DIM + 3 * 3)
+    segmenter, _ = build_segmenter(SPEC.replace(decoder="eomt"), CLASSES)
+    shapes = count_shapes(segmenter, SPEC.crop)
+    trunk, joint, predictions = EMBED + LINEAR + ATTENTION, shared * block, heads + upscale
+    assert shapes.forward_flops == trunk + joint + predictions
+    # in training four predictions; backward is twice the forward again
+    assert shapes.train_flops == 3 * (trunk + joint + (shared + 1) * predictions) - EMBED
+    frozen, _ = build_segmenter(SPEC.replace(decoder="eomt", freeze=True), CLASSES)
+    assert count_shapes(frozen, SPEC.crop).forward_flops == trunk + joint + predictions
+
+
 def test_parameters_that_the_loss_does_not_depend_on_are_named() -> None:
     segmenter, _ = build_segmenter(SPEC, CLASSES)
     segmenter.encoder.backbone.idle = nn.Linear(2, 2)

@@ -304,3 +304,28 @@ def test_evaluations_happen_at_the_stated_steps_and_cannot_change_the_training()
     # and dropout does take part
     other = start(build(), batches(4), steps=4)
     assert not torch.equal(other.weights["decoder.classify.weight"], without.weights["decoder.classify.weight"])
+
+
+class Told(LinearDecoder):
+    """Remembers what share of the steps it was told of, at each image."""
+
+    def __init__(self) -> None:
+        super().__init__(8, CLASSES)
+        self.done, self.seen = -1.0, list[float]()
+
+    def anneal(self, done: float) -> None:
+        self.done = done
+
+    def forward(self, features: Tensor) -> Tensor:
+        self.seen += [self.done] * len(features)
+        return super().forward(features)
+
+
+def test_a_decoder_is_told_before_each_step_what_share_of_them_is_done_also_in_a_resumed_run() -> None:
+    segmenter = build()
+    segmenter.decoder = told = Told()
+    start(segmenter, batches(4), steps=4, micro_batch=2)
+    assert told.seen == [share for share in (0, 0.25, 0.5, 0.75) for _ in range(IMAGES)]
+    told.seen.clear()
+    start(segmenter, batches(4)[3:], steps=4, first_step=3)
+    assert told.seen == [0.75] * IMAGES

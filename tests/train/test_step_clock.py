@@ -6,8 +6,9 @@ import itertools
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from segrank.encoders.open_vit import OpenFeatures
 from segrank.train.step_clock import StepClock, step_clock
 
 
@@ -52,3 +53,24 @@ def test_what_happens_between_steps_is_not_counted() -> None:
         step(clock, encoder, decoder)
         assert clock.stop() == {"encoder": 2, "decoder": 2, "optimizer": 1}
     assert not encoder._forward_hooks
+
+
+class Open(nn.Linear):
+    """Leaves a last layer to its decoder, as if it were tokens (1 1 2)."""
+
+    def forward(self, x: Tensor) -> OpenFeatures:  # type: ignore[override]
+        tokens = super().forward(x)[None]
+        return OpenFeatures(tokens[:, :0], tokens, (1, 1), (), nn.Linear(2, 2))
+
+
+class GoesOn(nn.Linear):
+    def forward(self, features: OpenFeatures) -> Tensor:  # type: ignore[override]
+        return super().forward(features.norm(torch.cat([features.prefix, features.patches], 1)))
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_an_encoder_leaves_to_its_decoder_is_the_decoders_time(frozen: bool) -> None:
+    encoder, decoder = Open(2, 2).requires_grad_(not frozen), GoesOn(2, 1)
+    with step_clock(encoder, torch.device("cpu")) as clock:
+        step(clock, encoder, decoder)
+        assert clock.stop() == {"encoder": 1 if frozen else 2, "decoder": 2, "optimizer": 1}

@@ -11,6 +11,8 @@ from segrank.decoders.upsampled_cross_entropy import upsampled_cross_entropy
 class LinearDecoder(nn.Module):
     """Features (b dim h w) -> class scores on the feature grid (b classes h w)."""
 
+    scores_are_logits = True
+
     def __init__(self, dim: int, classes: int) -> None:
         super().__init__()
         self.classes = classes

@@ -80,6 +80,14 @@ class Encoder(nn.Module):
         Raises:
             EncoderError: images of another size, type or number of channels.
         """
+        return to_map(features_of(self.backbone, self.normalised(images)), self.backbone, self.grid, self.name)
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """images (b 3 H W, uint8) -> what the backbone takes (b 3 H W).
+
+        Raises:
+            EncoderError: as `forward`.
+        """
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
             raise EncoderError(
                 f"{self.name} got {images.dtype} {tuple(images.shape)}",
@@ -93,8 +101,7 @@ class Encoder(nn.Module):
                 wanted=f"{self.crop[0]}x{self.crop[1]}, which it was built for",
                 fix=f"build it with crop=({height}, {width})",
             )
-        normalised = (images.float() / 255 - self.mean) / self.std  # b 3 H W
-        return to_map(features_of(self.backbone, normalised), self.backbone, self.grid, self.name)
+        return (images.float() / 255 - self.mean) / self.std
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 import resource
 import sys
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,12 +15,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segrank.train.segmenter import Segmenter
 
+Shape = Sequence[int]
+
 
 class Shapes(NamedTuple):
     """What can be known of a segmenter without computing anything."""
 
     forward_flops: int | None
-    """Of one crop, a multiply-add as 2; none for a module that cannot run on the meta device."""
+    """Of one crop in evaluation, a multiply-add as 2; none for a module that cannot run on the meta device."""
     train_flops: int | None
     """Of one crop, forward and backward."""
     without_gradient: tuple[str, ...]
@@ -32,12 +36,14 @@ def count_shapes(segmenter: Segmenter, crop: tuple[int, int]) -> Shapes:
     """
     try:
         shapes = copy.deepcopy(segmenter).to("meta").train()
+        # the counter asks for the graph of what needs a gradient, such as a view of a parameter; here is none
+        inference = copy.deepcopy(shapes).eval().requires_grad_(False)
         images = torch.empty((1, 3, *crop), dtype=torch.uint8, device="meta")
         labels = torch.empty((1, *crop), dtype=torch.uint8, device="meta")
         with sdpa_kernel(SDPBackend.MATH):
             with torch.no_grad(), FlopCounterMode(display=False) as forward:
-                shapes.output(images)
-            with FlopCounterMode(display=False) as both:
+                inference.output(images)
+            with FlopCounterMode(display=False, custom_mapping=_FLOPS) as both:
                 shapes(images, labels).sum().backward()
     except Exception:  # a user's own encoder may do anything
         return Shapes(None, None, ())
@@ -45,6 +51,18 @@ def count_shapes(segmenter: Segmenter, crop: tuple[int, int]) -> Shapes:
     return Shapes(
         forward.get_total_flops(), both.get_total_flops(), tuple(name for name, p in trained if p.grad is None)
     )
+
+
+def _convolution_backward(
+    gradient: Shape, x: Shape, weight: Shape, bias: object, stride: object, padding: object, dilation: object,
+    transposed: bool, output_padding: object, groups: int, wanted: Sequence[bool], **_: object,
+) -> int:  # fmt: skip
+    """As much as forward for the input, and for the weight. torch's own count of the latter forgets the groups."""
+    places = x if transposed else gradient
+    return 2 * x[0] * math.prod(places[2:]) * math.prod(weight) * sum(wanted[:2])
+
+
+_FLOPS = {torch.ops.aten.convolution_backward: _convolution_backward}
 
 
 def peak_host_gib() -> float:

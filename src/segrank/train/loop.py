@@ -17,6 +17,7 @@ from torch import Tensor
 from segrank.errors import SegrankError, TrainingError
 from segrank.ranks import agree
 from segrank.train.optim import is_out_of_memory, poly, set_lr
+from segrank.train.segmenter import Segmenter
 from segrank.train.step_clock import Part, StepClock
 
 
@@ -56,7 +57,7 @@ def train(
     """Train from `progress.step` to `steps`.
 
     Args:
-        model, optimizer: as `fabric.setup` gave them.
+        model, optimizer: a segmenter and its optimiser as `fabric.setup` gave them.
         batches: one a step: this rank's share of the effective batch, uint8 images and labels.
         clock: the one that takes the encoder's laps.
         on_step: gets steps done, mean loss of the effective batch, and lr.
@@ -76,6 +77,7 @@ def train(
         started = time.monotonic()
         progress.data_wait_s += started - waited_from
         set_lr(optimizer, poly(progress.step, steps, poly_power))
+        cast(Segmenter, model.module).anneal(progress.step / steps)
         clock.start()
         loss = _backward(fabric, model, optimizer, fabric.to_device((images, labels)), progress, clock, seed)
         if fabric.world_size > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,13 @@ class Decoder(Protocol):
     @property
     def classes(self) -> int: ...
 
-    def __call__(self, features: Tensor) -> Any:
-        """Features (b dim h w) -> what the other two take: small, on the features' grid."""
+    @property
+    def scores_are_logits(self) -> bool:
+        """Whether a softmax over the classes makes probabilities of scores. Else they are proportional to them."""
+        ...
+
+    def __call__(self, features: Any) -> Any:
+        """What its encoder gives, mostly features (b dim h w), -> what the other two take: small, on their own grid."""
         ...
 
     def loss(self, output: Any, labels: Tensor) -> Tensor:
@@ -34,10 +39,20 @@ class Decoder(Protocol):
         ...
 
 
+@runtime_checkable
+class Annealed(Protocol):
+    """A decoder that trains differently as the training goes on."""
+
+    def anneal(self, done: float) -> None:
+        """Told before each step what share of the steps is done."""
+        ...
+
+
 class Segmenter(nn.Module):
     """Images (b 3 H W, uint8) -> losses in training, class scores in evaluation, a few rows at a time.
 
-    A frozen encoder stays in evaluation mode and runs without a graph, so that nothing of it is stored.
+    A frozen encoder stays in evaluation mode and runs without a graph, so that nothing of it is stored. (Blocks of it
+    that a decoder runs have one, for the decoder's own tokens.)
     """
 
     def __init__(self, encoder: Encoder, decoder: nn.Module, *, freeze: bool) -> None:
@@ -55,9 +70,18 @@ class Segmenter(nn.Module):
         """(b 3 H W) and (b H W), both uint8 -> loss of each image (b)."""
         return cast(Decoder, self.decoder).loss(self.output(images), labels)
 
+    def anneal(self, done: float) -> None:
+        """To be called before each step of training, with the share of the steps that is done."""
+        if isinstance(self.decoder, Annealed):
+            self.decoder.anneal(done)
+
     @property
     def classes(self) -> int:
         return cast(Decoder, self.decoder).classes
+
+    @property
+    def scores_are_logits(self) -> bool:
+        return cast(Decoder, self.decoder).scores_are_logits
 
     def output(self, images: Tensor) -> Any:
         """(b 3 H W), uint8 -> the decoder's output."""
@@ -67,6 +91,6 @@ class Segmenter(nn.Module):
         """As `Decoder.scores`."""
         return cast(Decoder, self.decoder).scores(output, image)
 
-    def _features(self, images: Tensor) -> Tensor:
+    def _features(self, images: Tensor) -> Any:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
-            return self.encoder(images)  # type: ignore[no-any-return]
+            return self.encoder(images)

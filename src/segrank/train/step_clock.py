@@ -11,13 +11,16 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from segrank.encoders.open_vit import OpenFeatures
+
 Part = Literal["encoder", "decoder", "optimizer"]
 
 
 class StepClock:
     """Adds up laps. On a GPU the laps are events in its stream, so that nothing waits for it to be read.
 
-    Forward and backward both count: the gradient reaches the features when the decoder's backward is over.
+    Forward and backward both count: the gradient reaches the features when the decoder's backward is over. Blocks that
+    an encoder leaves to its decoder are the decoder's time.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -53,12 +56,13 @@ class StepClock:
         self._marks = self._marks[done:]
         return seconds
 
-    def on_features(self, module: nn.Module, images: object, features: Tensor) -> None:
+    def on_features(self, module: nn.Module, images: object, features: Tensor | OpenFeatures) -> None:
         """A hook after the encoder's forward."""
         if self._running:
             self.lap("encoder")
-            if features.requires_grad:
-                features.register_hook(self._on_gradient)  # type: ignore[no-untyped-call]
+            last = features.patches if isinstance(features, OpenFeatures) else features
+            if last.requires_grad:
+                last.register_hook(self._on_gradient)  # type: ignore[no-untyped-call]
 
     def _on_gradient(self, gradient: Tensor) -> None:
         self.lap("decoder")
