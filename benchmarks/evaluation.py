@@ -70,7 +70,7 @@ class OneImage:
 class Replayed:
     """A segmenter whose network has run."""
 
-    classes = CLASSES
+    classes, scores_are_logits = CLASSES, True
 
     def __init__(self, segmenter: Segmenter, output: Tensor) -> None:
         self.segmenter, self.kept = segmenter, output

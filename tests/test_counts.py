@@ -9,7 +9,7 @@ import torch
 
 from segrank import _torchvision  # noqa: F401
 from segrank import counts as module
-from segrank.counts import SCHEMA, confusion, confusion_from_table, counts_table, scores
+from segrank.counts import CONFUSION, SCHEMA, confusion, confusion_from_table, counts_table, scores
 from segrank.data import dataset
 from segrank.errors import DataError, StoreError
 
@@ -118,7 +118,7 @@ def test_the_table_gives_the_confusions_back(tmp_path: Path) -> None:
     images = ["b", "a", "empty"]
     matrices = [rng.integers(0, 3, (150, 150)) * 10**6 for _ in images]
     matrices[2][:] = 0
-    table = counts_table(images, matrices)
+    table = counts_table(images, ({CONFUSION: matrix} for matrix in matrices))
     assert table.schema == SCHEMA
     assert (table["pixels"] > 0).all()
     assert table["image"].unique(maintain_order=True).to_list() == ["b", "a"]
@@ -137,7 +137,7 @@ def test_the_table_gives_the_confusions_back(tmp_path: Path) -> None:
 
 def test_names_and_confusions_must_be_as_many() -> None:
     with pytest.raises(ValueError):
-        counts_table(["a", "b"], [np.eye(2, dtype=np.int64)])
+        counts_table(["a", "b"], [{CONFUSION: np.eye(2, dtype=np.int64)}])
 
 
 def test_an_empty_table_has_its_columns() -> None:
@@ -149,7 +149,7 @@ def test_an_empty_table_has_its_columns() -> None:
 @pytest.mark.parametrize(("a", "b", "pixels"), [(3, 0, 1), (0, 3, 1), (-1, 0, 1), (0, 0, -5)])
 def test_a_table_that_does_not_fit_is_an_error(a: int, b: int, pixels: int) -> None:
     table = pl.DataFrame({"image": ["x"], "kind": ["confusion"], "a": [a], "b": [b], "pixels": [pixels]}, SCHEMA)
-    with pytest.raises(StoreError, match="does not fit 3 classes"):
+    with pytest.raises(StoreError, match="do not fit 3 x 3"):
         confusion_from_table(table, 3)
 
 

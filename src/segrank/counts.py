@@ -1,20 +1,22 @@
 """Pixel counts: what an evaluation stores, and what every score is computed from. No torch here.
 
-Counts add up: over images, over slices of a split, over resamples. They are kept per image as a table, one
-row per (truth, prediction) pair that occurs, with the columns
+Counts add up: over images, over slices of a split, over resamples. They are kept per image as a table with the
+columns image (name of the sample), kind, a, b and pixels, one row for each a and b with pixels:
 
-    image   name of the sample
-    kind    "confusion"
-    a       truth, a class index
-    b       prediction, a class index
-    pixels  how many
+    kind         a      b                                          pixels
+    confusion    truth  prediction                                 how many; always there
+    boundary     class  0 in both maps, 1 in the truth only,       how many lie near a contour of the class;
+                        2 in the prediction only                   see `segrank.evaluate.boundary`
+    calibration  bin    1 for a right prediction, 0 for a wrong    how many are as confident as the bin says;
+                                                                   see `segrank.evaluate.calibration`
+    confidence   bin    0                                          the sum of their confidences times 2^24
 
-An image without labelled pixels has no rows.
+Ignored pixels are in none of them. An image without labelled pixels has no rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -25,7 +27,11 @@ from segrank.record import Scores
 
 IGNORE = 255
 """As in `segrank.data.dataset`, of which this module must not know."""
-CONFUSION = "confusion"
+CONFUSION, BOUNDARY, CALIBRATION, CONFIDENCE = "confusion", "boundary", "calibration", "confidence"
+BINS = 15
+"""Of equal width, (0, 1/15] to (14/15, 1]: as many as Guo et al., ICML 2017 (arXiv 1706.04599), have."""
+CONFIDENCE_ONE = 2**24
+"""What a confidence of 1 counts as. Sums of integers do not depend on their order; float32 is no finer next to 1."""
 _BYTES = 256
 """Values that a byte can have. To count all pairs of them is faster than to pick out the labelled pixels."""
 _PIXELS = 2**18
@@ -103,47 +109,53 @@ def scores(total: NDArray[np.int64], class_names: Sequence[str]) -> Scores:
     )
 
 
-def counts_table(images: Iterable[str], confusions: Iterable[NDArray[np.int64]]) -> pl.DataFrame:
-    """The table of counts, from the names of images and the (classes, classes) confusion of each.
+def counts_table(images: Iterable[str], counts: Iterable[Mapping[str, NDArray[np.int64]]]) -> pl.DataFrame:
+    """The table of counts, from the names of images and, of each, the pixels by a and b of every kind counted.
 
-    Both may be made on the way; the order is kept.
+    Both may be made on the way; the order of images is kept.
     """
     tables = [SCHEMA.to_frame()]
-    for image, matrix in zip(images, confusions, strict=True):
-        truth, predicted = np.nonzero(matrix)
-        columns = {"a": truth, "b": predicted, "pixels": matrix[truth, predicted]}
-        tables.append(
-            pl.DataFrame(columns)
-            .with_columns(image=pl.lit(image), kind=pl.lit(CONFUSION))
-            .select(SCHEMA.names())
-            .cast(SCHEMA)
-        )
+    for image, kinds in zip(images, counts, strict=True):
+        for kind, matrix in sorted(kinds.items()):
+            a, b = np.nonzero(matrix)
+            tables.append(
+                pl.DataFrame({"a": a, "b": b, "pixels": matrix[a, b]})
+                .with_columns(image=pl.lit(image), kind=pl.lit(kind))
+                .select(SCHEMA.names())
+                .cast(SCHEMA)
+            )
     return pl.concat(tables, rechunk=True)
 
 
-def confusion_from_table(table: pl.DataFrame, classes: int, images: Collection[str] | None = None) -> NDArray[np.int64]:
-    """The summed confusion (classes, classes) of a table of counts.
+def summed(
+    table: pl.DataFrame, kind: str, shape: tuple[int, int], images: Collection[str] | None = None
+) -> NDArray[np.int64]:
+    """The counts of one kind, by a and b, summed over images.
 
     Args:
         table: with the columns above; rows of another kind are left alone.
-        classes: how many there are.
+        kind: which rows.
+        shape: how many values a and b have.
         images: names of those to sum over; all, if none are given. One without rows adds nothing.
 
     Raises:
-        StoreError: the table counts a class that there is not, or less than nothing.
+        StoreError: the table has another a or b, or counts less than nothing.
     """
-    rows = table.filter(pl.col("kind") == CONFUSION)
+    rows = table.filter(pl.col("kind") == kind)
     if images is not None:
         rows = rows.filter(pl.col("image").is_in(list(images)))
-    truth, predicted, pixels = (rows[name].cast(pl.Int64).to_numpy() for name in ("a", "b", "pixels"))
-    if rows.height and (
-        min(truth.min(), predicted.min(), pixels.min()) < 0 or max(truth.max(), predicted.max()) >= classes
-    ):
+    a, b, pixels = (rows[name].cast(pl.Int64).to_numpy() for name in ("a", "b", "pixels"))
+    if rows.height and (min(a.min(), b.min(), pixels.min()) < 0 or a.max() >= shape[0] or b.max() >= shape[1]):
         raise StoreError(
-            f"the table of counts does not fit {classes} classes",
-            wanted=f"classes 0 to {classes - 1}, and no negative counts",
+            f"the {kind} rows of the table of counts do not fit {shape[0]} x {shape[1]}",
+            wanted=f"a below {shape[0]}, b below {shape[1]}, and no negative counts",
             fix="evaluate the run again",
         )
-    total = np.zeros((classes, classes), np.int64)
-    np.add.at(total, (truth, predicted), pixels)
+    total = np.zeros(shape, np.int64)
+    np.add.at(total, (a, b), pixels)
     return total
+
+
+def confusion_from_table(table: pl.DataFrame, classes: int, images: Collection[str] | None = None) -> NDArray[np.int64]:
+    """The summed confusion (classes, classes) of a table of counts: see `summed`."""
+    return summed(table, CONFUSION, (classes, classes), images)

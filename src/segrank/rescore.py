@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 import safetensors.torch
+from lightning_fabric import Fabric
 from PIL import Image
 
 from segrank.assemble import build_segmenter, check_classes, make_fabric, resolve_device
@@ -17,8 +20,9 @@ from segrank.data import open_dataset
 from segrank.data.images import read_image
 from segrank.data.palette import class_colours, overlay
 from segrank.encoders.reference import encoder_digests
-from segrank.errors import DataError, EncoderError, StoreError
-from segrank.evaluate.score import plan_evaluation, score
+from segrank.errors import DataError, EncoderError, SpecError, StoreError
+from segrank.evaluate.corruptions import KINDS, SEVERITIES, Corruption, corruptions
+from segrank.evaluate.score import ALSO, Plan, plan_evaluation, score
 from segrank.evaluate.sliding import predict
 from segrank.files import write_whole
 from segrank.progress import Reporter, Silent
@@ -64,6 +68,7 @@ def evaluate_run(
     dataset: str = "",
     split: str = "",
     precision: Precision | None = None,
+    also: Collection[str] = (),
     root: str | os.PathLike[str] | None = None,
     device: str = "auto",
     reporter: Reporter | None = None,
@@ -72,30 +77,118 @@ def evaluate_run(
 
     Args:
         dataset, split, precision: by default as the run's own spec scores.
+        also: what to count besides, `boundary` or `calibration`; an evaluation that counted more will do.
         root: the folder to look for named datasets in; by default $SEGRANK_DATA.
 
     Raises:
         StoreError: the run is not finished, or kept no weights.
         DataError: the dataset has other classes than the run was trained for.
+        SpecError: there is nothing of that name to count.
     """
-    spec = record.spec
-    name, split = dataset or spec.eval_dataset or spec.dataset, split or spec.eval_split
-    precision = precision or spec.score_precision
-    classes = _classes(record)
-    opened = open_dataset(name, root)
-    check_classes(name, opened.classes, classes)
-    data = opened.split(split)
-    plan = plan_evaluation(
-        run=record.key, dataset=name, digest=data.digest(), split=split, precision=precision, step=record.step
-    )
-    for evaluation in record.evaluations:
-        if evaluation.key == plan.key:
-            return evaluation
-    fabric = make_fabric(resolve_device(device), 1, "fp32")
-    segmenter = load_segmenter(store, record, len(classes)).to(fabric.device)
-    on_image = (reporter or Silent()).advance
-    evaluation, counts = score(fabric, segmenter, data, plan, classes=classes, crop=spec.crop, on_image=on_image)
-    return store.add_evaluation(evaluation, counts)
+    if strange := set(also) - set(ALSO):
+        raise SpecError(f'"{min(strange)[:40]}" cannot be counted', wanted=f"some of {', '.join(ALSO)}")
+    rescoring = _Rescoring(store, record, dataset, split, precision, root, device, reporter)
+    enough = (more for n in range(len(ALSO) + 1) for more in combinations(ALSO, n) if set(also) <= set(more))
+    plans = [rescoring.plan(also=more) for more in enough]
+    return rescoring.found(plans) or rescoring.make(plans[0])
+
+
+def evaluate_corrupted(
+    store: Store,
+    record: Record,
+    *,
+    kinds: Collection[str] = KINDS,
+    severities: Collection[int] = SEVERITIES,
+    dataset: str = "",
+    split: str = "",
+    precision: Precision | None = None,
+    root: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    reporter: Reporter | None = None,
+) -> list[Evaluation]:
+    """Score a published run on spoilt copies of a split, an evaluation for each kind and severity.
+
+    Each is kept when it is done, and one that is there is not redone, so the same call goes on after a stop. No image
+    is written to disk.
+
+    Args:
+        kinds, severities: see `segrank.evaluate.corruptions`.
+        others: as `evaluate_run`.
+
+    Raises:
+        StoreError, DataError: as `evaluate_run`.
+        SpecError: there is no such kind or severity.
+    """
+    wanted = corruptions(kinds, severities)
+    rescoring = _Rescoring(store, record, dataset, split, precision, root, device, reporter)
+    evaluations = []
+    for number, corruption in enumerate(wanted, start=1):
+        plan = rescoring.plan(corruption=corruption)
+        evaluation = rescoring.found([plan]) or rescoring.make(plan)
+        what = f"{number} of {len(wanted)}, {corruption.kind} {corruption.severity}"
+        (reporter or Silent()).say(f"{what}: mIoU {100 * evaluation.scores.miou:.2f}")
+        evaluations.append(evaluation)
+    return evaluations
+
+
+class _Rescoring:
+    """A published run's weights and a split to score them on. The network is built when the first plan needs it."""
+
+    def __init__(
+        self,
+        store: Store,
+        record: Record,
+        dataset: str,
+        split: str,
+        precision: Precision | None,
+        root: str | os.PathLike[str] | None,
+        device: str,
+        reporter: Reporter | None,
+    ) -> None:
+        spec, self.store, self.record, self.device = record.spec, store, record, device
+        self.on_image = (reporter or Silent()).advance
+        self.dataset, self.split = dataset or spec.eval_dataset or spec.dataset, split or spec.eval_split
+        self.precision = precision or spec.score_precision
+        self.classes = _classes(record)
+        opened = open_dataset(self.dataset, root)
+        check_classes(self.dataset, opened.classes, self.classes)
+        self.data = opened.split(self.split)
+        self.digest = self.data.digest()
+
+    def plan(self, *, also: Collection[str] = (), corruption: Corruption | None = None) -> Plan:
+        return plan_evaluation(
+            run=self.record.key,
+            dataset=self.dataset,
+            digest=self.digest,
+            split=self.split,
+            precision=self.precision,
+            step=self.record.step,
+            also=also,
+            corruption=corruption,
+        )
+
+    def found(self, plans: Sequence[Plan]) -> Evaluation | None:
+        """The first of them that was made before."""
+        there = {evaluation.key: evaluation for evaluation in self.record.evaluations}
+        return next((there[plan.key] for plan in plans if plan.key in there), None)
+
+    def make(self, plan: Plan) -> Evaluation:
+        fabric, segmenter = self._network
+        evaluation, counts = score(
+            fabric,
+            segmenter,
+            self.data,
+            plan,
+            classes=self.classes,
+            crop=self.record.spec.crop,
+            on_image=self.on_image,
+        )
+        return self.store.add_evaluation(evaluation, counts)
+
+    @cached_property
+    def _network(self) -> tuple[Fabric, Segmenter]:
+        fabric = make_fabric(resolve_device(self.device), 1, "fp32")
+        return fabric, load_segmenter(self.store, self.record, len(self.classes)).to(fabric.device)
 
 
 def predict_images(

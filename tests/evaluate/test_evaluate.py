@@ -49,7 +49,7 @@ class Brightest(nn.Module):
         super().__init__()
         self.frozen, self.head = nn.Dropout(), nn.Dropout()
 
-    classes = CLASSES
+    classes, scores_are_logits = CLASSES, True
 
     def output(self, images: Tensor) -> Tensor:
         output: Tensor = self.head(self.frozen(images.float()))

@@ -51,6 +51,8 @@ CROPS = [((512, 512), 16), ((518, 518), 14), ((256, 384), 8)]
 class Grids:
     """Gives scores on the grid of its patches: not of what is seen, but random ones."""
 
+    scores_are_logits = True
+
     def __init__(self, classes: int, patch: int, make: Callable[[Tensor], Tensor] = lambda grid: grid) -> None:
         self.classes, self.patch, self.make = classes, patch, make
         self.generator = torch.Generator().manual_seed(classes)
@@ -183,7 +185,7 @@ def test_scores_that_are_not_finite_are_refused(value: float, place: tuple[int, 
 class Masks:
     """As a mask transformer scores: of each pixel, the sum over queries of p(class) × sigmoid(upsampled mask)."""
 
-    classes, queries = 9, 6
+    classes, queries, scores_are_logits = 9, 6, False
 
     def __init__(self) -> None:
         self.generator = torch.Generator().manual_seed(0)

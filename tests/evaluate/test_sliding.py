@@ -18,7 +18,7 @@ LEVELS = 4
 class Looks:
     """Reads the class off the grey value in cells of `cell` pixels, as an encoder of such patches would."""
 
-    classes = LEVELS
+    classes, scores_are_logits = LEVELS, True
 
     def __init__(self, cell: int = 1) -> None:
         self.cell = cell

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
@@ -13,9 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from segrank.counts import confusion, counts_table
+from segrank.counts import BOUNDARY, CALIBRATION, CONFUSION, confusion, counts_table
 from segrank.data.dataset import Sample, Split
-from segrank.evaluate.sliding import Segmenter, predict
+from segrank.evaluate.boundary import boundary_counts
+from segrank.evaluate.calibration import calibration_counts
+from segrank.evaluate.sliding import Segmenter, predict, predict_confidence
 
 
 def evaluate(
@@ -29,6 +31,7 @@ def evaluate(
     on_image: Callable[[int, int], None] | None = None,
     threads: int = 1,
     window_batch: int = 2,
+    also: Collection[str] = (),
 ) -> pl.DataFrame:
     """Predict images one by one and count.
 
@@ -45,6 +48,7 @@ def evaluate(
         on_image: called after each image with (images done, images in all).
         threads: they read ahead while the network runs; one sample more than this waits at most.
         window_batch: windows per forward pass.
+        also: what to count besides confusions, `boundary` or `calibration`.
 
     Returns:
         The table of counts; see `segrank.counts`.
@@ -56,18 +60,31 @@ def evaluate(
     all_names = split.names
     names = [all_names[index] for index in indices]
 
-    def confusions() -> Generator[NDArray[np.int64]]:
+    def count(sample: Sample) -> dict[str, NDArray[np.int64]]:
+        kinds = {}
+        if CALIBRATION in also:
+            prediction, confidence = predict_confidence(
+                segmenter, sample.image, crop, device=device, window_batch=window_batch
+            )
+            kinds = calibration_counts(sample.labels, prediction, confidence)
+        else:
+            prediction = predict(segmenter, sample.image, crop, device=device, window_batch=window_batch)
+        kinds[CONFUSION] = confusion(sample.labels, prediction, classes)
+        if BOUNDARY in also:
+            kinds[BOUNDARY] = boundary_counts(sample.labels, prediction, classes)
+        return kinds
+
+    def counts_by_image() -> Generator[dict[str, NDArray[np.int64]]]:
         # Without closing, an error here would leave threads reading until the traceback is forgotten.
         with closing(_read_ahead(split, indices, threads)) as samples:
             for done, (sample, name) in enumerate(zip(samples, names, strict=True), start=1):
                 with _naming(name):
-                    prediction = predict(segmenter, sample.image, crop, device=device, window_batch=window_batch)
-                    counts = confusion(sample.labels, prediction, classes)
+                    counts = count(sample)
                 if on_image is not None:
                     on_image(done, len(names))
                 yield counts
 
-    with _evaluating(segmenter, device), closing(confusions()) as counted:
+    with _evaluating(segmenter, device), closing(counts_by_image()) as counted:
         return counts_table(names, counted)
 
 

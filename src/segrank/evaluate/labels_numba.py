@@ -14,7 +14,8 @@ from torch import Tensor
 
 from segrank.bilinear import Taps, taps
 from segrank.compiled import compiled, fma
-from segrank.evaluate.mosaic import Filled, Mosaic
+from segrank.evaluate.confidence_numba import add_best, share_of_best
+from segrank.evaluate.mosaic import Confidence, Filled, Mosaic
 from segrank.evaluate.windows import Limits
 from segrank.threads import spread
 
@@ -72,7 +73,7 @@ def limits(mosaic: Mosaic, classes: int, *, upsampled: bool) -> Limits:
     return Limits(own=mosaic.own[0], resized=resized)
 
 
-def label_tile(filled: Filled, mosaic: Mosaic, labels: Tensor) -> Tensor:
+def label_tile(filled: Filled, mosaic: Mosaic, labels: Tensor, confidence: Confidence | None) -> Tensor:
     """Average the windows' scores, resize them to the image's own rows, and take the best class of each pixel.
 
     Of equal scores the first class wins.
@@ -81,11 +82,14 @@ def label_tile(filled: Filled, mosaic: Mosaic, labels: Tensor) -> Tensor:
         filled: the tile and its scores.
         mosaic: of the whole image.
         labels: (height, width), uint8, of the whole image: the tile's rows are written.
+        confidence: of the whole image: the tile's rows are written. Without it, it costs nothing.
 
     Returns:
         Whether all scores are finite, as a tensor without dimensions.
     """
     windows, into = _windows(filled, mosaic.crop), labels[filled.tile.own].numpy()
+    share = None if confidence is None else confidence.share[filled.tile.own].numpy()
+    logits = confidence is not None and confidence.logits
     shares = mosaic.row_shares.numpy(), mosaic.column_shares.numpy()
     rows, slots = mosaic.rows.part(filled.tile.own).arrays(), _slots(mosaic.columns, mosaic.resized[1])
     block = max(1, _BLOCK_BYTES // (5 * slots.of_before.size))
@@ -94,10 +98,10 @@ def label_tile(filled: Filled, mosaic: Mosaic, labels: Tensor) -> Tensor:
         for first in range(start, stop, block):
             part = slice(first, min(first + block, stop))
             resizing = _Resizing(*shares, tuple(values[part] for values in rows), slots)
-            _label_rows(windows, resizing, into[part])
+            _label_rows(windows, resizing, into[part], None if share is None else share[part], logits)
 
     spread(label, len(into))
-    return filled.scores.isfinite().all()
+    return torch.stack(filled.scores.aminmax()).isfinite().all()  # one pass, and no array of truths
 
 
 def _windows(filled: Filled, crop: tuple[int, int]) -> _Windows:
@@ -123,8 +127,10 @@ def _slots(columns: Taps, width: int) -> _Slots:
 
 
 @compiled
-def _label_rows(windows: _Windows, resizing: _Resizing, labels: NDArray[np.uint8]) -> None:
-    """Label some rows of the image.
+def _label_rows(
+    windows: _Windows, resizing: _Resizing, labels: NDArray[np.uint8], confidence: Floats | None, logits: bool
+) -> None:
+    """Label some rows of the image. What is asked about `confidence` is settled when this is compiled.
 
     Windows are averaged by multiplying each with its share before they are added. Shares are powers of two, so that
     this rounds as adding and dividing does, wherever in the computation they come in.
@@ -138,6 +144,7 @@ def _label_rows(windows: _Windows, resizing: _Resizing, labels: NDArray[np.uint8
     grid_wide, grid_held = np.empty(2 * pieces * crop_width, np.float32), np.empty(2 * pieces, np.int64)
     merged = np.empty(width + 1, np.float32)  # the last column is its own neighbour
     best, winners = np.empty(height * slot_count, np.float32), np.zeros(height * slot_count, np.uint8)
+    sums = np.empty(0 if confidence is None else height * slot_count, np.float32)
     for label in range(classes):
         held[:] = -1
         grid_held[:] = -1
@@ -169,13 +176,19 @@ def _label_rows(windows: _Windows, resizing: _Resizing, labels: NDArray[np.uint8
                     _add_blend(grid_wide, upper, lower, of_upper, of_lower, crop_width, merged, left)
                 merged[width] = merged[width - 1]
                 _fill_slots(merged, slots, wide, (source & 1) * slot_count)
-            upper, lower = (above[row] & 1) * slot_count, (below[row] & 1) * slot_count
-            _compete(
-                label, wide, upper, lower, of_above[row], of_below[row], slot_count, best, winners, row * slot_count
-            )
+            upper, lower, at = (above[row] & 1) * slot_count, (below[row] & 1) * slot_count, row * slot_count
+            if confidence is None:
+                _compete(label, wide, upper, lower, of_above[row], of_below[row], slot_count, best, winners, at)
+            else:
+                add_best(
+                    label, wide, upper, lower, of_above[row], of_below[row], slot_count, best, winners, at, sums, logits
+                )
     for row in range(height):
         for column in range(len(slots.place)):
             labels[row, column] = winners[row * slot_count + slots.place[column]]
+        if confidence is not None:
+            at = row * slot_count
+            share_of_best(best[at:], sums[at:], slots.place, classes, logits, confidence[row])
 
 
 # Below, each array is cut to what is meant before the loop: the compiler then knows that no index is negative, which

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from segrank.bilinear import Taps, blended
-from segrank.evaluate.mosaic import Filled, Mosaic
+from segrank.evaluate.mosaic import Confidence, Filled, Mosaic
 from segrank.evaluate.windows import Limits
 
 UPSAMPLES = False
@@ -24,7 +24,7 @@ def limits(mosaic: Mosaic, classes: int, *, upsampled: bool) -> Limits:
     return Limits(own=_TILE_BYTES // own, resized=_TILE_BYTES // resized, margin=1)
 
 
-def label_tile(filled: Filled, mosaic: Mosaic, labels: Tensor) -> Tensor:
+def label_tile(filled: Filled, mosaic: Mosaic, labels: Tensor, confidence: Confidence | None) -> Tensor:
     """As `labels_numba.label_tile`; nothing is waited for."""
     (own, resized), pieces, *_ = filled
     first = resized.start
@@ -39,4 +39,11 @@ def label_tile(filled: Filled, mosaic: Mosaic, labels: Tensor) -> Tensor:
     wide = blended(merged, mosaic.columns, 2)
     tall = blended(wide, Taps(above - first, below - first, of_above, of_below), 1)  # classes rows width
     labels[own] = tall.argmax(0).to(torch.uint8)
+    if confidence is not None:
+        best = tall.amax(0)
+        if confidence.logits:
+            confidence.share[own] = tall.sub_(best).exp_().sum(0).reciprocal_()
+        else:
+            share = best / tall.sum(0)
+            confidence.share[own] = share.nan_to_num_(1 / len(tall))  # no class has any score
     return merged.isfinite().all()

@@ -54,6 +54,15 @@ class Filled(NamedTuple):
     """Whether the pieces' scores are grids, still to be upsampled to the crop."""
 
 
+class Confidence(NamedTuple):
+    """The best class's share of a pixel's scores."""
+
+    share: Tensor
+    """(height, width), float32, of the whole image: to be written."""
+    logits: bool
+    """Whether scores are logits, of which a softmax makes shares; else they are shares of their sum."""
+
+
 def mosaic(crop: tuple[int, int], resized: tuple[int, int], own: tuple[int, int], device: torch.device) -> Mosaic:
     """Of an image of (height, width) `own` under windows of the size `crop` over (height, width) `resized`."""
     row_shares, column_shares = (_shares(long, side, device) for long, side in zip(resized, crop, strict=True))

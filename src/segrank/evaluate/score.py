@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 import torch
 from lightning_fabric import Fabric
 
-from segrank.counts import confusion_from_table, scores
+from segrank.counts import BOUNDARY, CALIBRATION, confusion_from_table, scores
 from segrank.data.dataset import Split
 from segrank.errors import SegrankError
+from segrank.evaluate.corruptions import CorruptedSplit, Corruption
 from segrank.evaluate.evaluate import evaluate
 from segrank.ranks import agree
 from segrank.record import Evaluation
@@ -24,6 +25,8 @@ from segrank.train.segmenter import Segmenter
 ALONG_THE_WAY = (1 / 8, 1 / 4, 1 / 2, 3 / 4)
 """Fractions of the steps at which every run is evaluated on part of the split; the end has the whole."""
 READ_AHEAD = 2
+ALSO = (BOUNDARY, CALIBRATION)
+"""What an evaluation can count besides confusions."""
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -51,6 +54,10 @@ class Plan(NamedTuple):
     step: int
     indices: Sequence[int] | None
     """Which images; none for all, which is what a final evaluation looks at."""
+    also: tuple[str, ...]
+    """Of `ALSO`, in that order."""
+    corruption: Corruption | None
+    """What images are spoilt with."""
 
 
 def plan_evaluation(
@@ -62,9 +69,13 @@ def plan_evaluation(
     precision: Precision,
     step: int,
     indices: Sequence[int] | None = None,
+    also: Collection[str] = (),
+    corruption: Corruption | None = None,
 ) -> Plan:
     """Args: as the fields of `Plan`."""
-    identity = {
+    assert set(also) <= set(ALSO)
+    also = tuple(name for name in ALSO if name in also)
+    identity: dict[str, Any] = {
         "schema": SCHEMA,
         "run": run,
         "dataset": digest,
@@ -73,7 +84,12 @@ def plan_evaluation(
         "step": step,
         "images": None if indices is None else len(indices),
     }
-    return Plan(key_of(identity), run, dataset, digest, split, precision, step, indices)
+    # what is not asked for is not in the identity, so that keys from before it could be asked for stay
+    if also:
+        identity["also"] = also
+    if corruption:
+        identity["corruption"] = [*corruption, corruption.amount]
+    return Plan(key_of(identity), run, dataset, digest, split, precision, step, indices, also, corruption)
 
 
 def score(
@@ -102,6 +118,9 @@ def score(
     final = plan.indices is None
     indices = range(len(split)) if plan.indices is None else plan.indices
     work = f"evaluate on {plan.split}" + ("" if final else f" at step {plan.step}")
+    if plan.corruption:
+        split = CorruptedSplit(split, plan.corruption)
+        work += f", {plan.corruption.kind} {plan.corruption.severity}"
 
     def after_image(done: int, total: int) -> None:
         on_image(work, done, total)
@@ -121,6 +140,7 @@ def score(
                 device=fabric.device,
                 on_image=after_image,
                 threads=READ_AHEAD,
+                also=plan.also,
             )
     except (SegrankError, Stopped) as caught:
         error = caught
@@ -137,6 +157,9 @@ def score(
         precision=plan.precision,
         step=plan.step,
         final=final,
+        also=plan.also,
+        corruption=plan.corruption.kind if plan.corruption else "",
+        severity=plan.corruption.severity if plan.corruption else 0,
         classes=tuple(classes),
         images=len(indices),
         scores=scores(confusion_from_table(counts, len(classes)), classes),
@@ -151,4 +174,4 @@ def _gather(counts: pl.DataFrame, names: list[str], ranks: int) -> pl.DataFrame:
     torch.distributed.all_gather_object(parts, counts)
     place = pl.DataFrame({"image": names, "place": np.arange(len(names))})
     together = pl.concat([part for part in parts if part is not None])
-    return together.join(place, on="image", how="left").sort("place", "a", "b").drop("place")
+    return together.join(place, on="image", how="left").sort("place", "kind", "a", "b").drop("place")

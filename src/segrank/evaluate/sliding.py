@@ -19,7 +19,7 @@ from segrank import _torchvision  # noqa: F401
 from segrank.bilinear import Rows, write_rows
 from segrank.errors import TrainingError
 from segrank.evaluate import labels_numba, labels_torch
-from segrank.evaluate.mosaic import Filled, Mosaic, Piece, cut, mosaic
+from segrank.evaluate.mosaic import Confidence, Filled, Mosaic, Piece, cut, mosaic
 from segrank.evaluate.windows import Tile, resized_size, split, windows
 
 # isort: split
@@ -34,6 +34,11 @@ class Segmenter(Protocol):
     @property
     def classes(self) -> int: ...
 
+    @property
+    def scores_are_logits(self) -> bool:
+        """Whether a softmax over the classes makes probabilities of scores. Else they are proportional to them."""
+        ...
+
     def output(self, images: Tensor) -> Any:
         """Whatever `scores` makes scores of, for images (b, 3, H, W), uint8 RGB. Small: all windows' are held."""
         ...
@@ -44,7 +49,6 @@ class Segmenter(Protocol):
         ...
 
 
-@torch.inference_mode()
 def predict(
     segmenter: Segmenter,
     image: NDArray[np.uint8],
@@ -73,6 +77,40 @@ def predict(
     Raises:
         TrainingError: a score is not finite.
     """
+    labels, _ = _predict(segmenter, image, crop, device, window_batch, confident=False)
+    return labels.cpu().numpy()
+
+
+def predict_confidence(
+    segmenter: Segmenter,
+    image: NDArray[np.uint8],
+    crop: tuple[int, int],
+    *,
+    device: torch.device,
+    window_batch: int = 2,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """As `predict`, and how probable the network holds each label.
+
+    That is the label's part of the softmax of the averaged and resized scores, or of their sum if they are no logits.
+
+    Returns:
+        (h, w) class indices, and (h, w) confidences, 1 / classes to 1.
+    """
+    labels, share = _predict(segmenter, image, crop, device, window_batch, confident=True)
+    assert share is not None
+    return labels.cpu().numpy(), share.cpu().numpy()
+
+
+@torch.inference_mode()
+def _predict(
+    segmenter: Segmenter,
+    image: NDArray[np.uint8],
+    crop: tuple[int, int],
+    device: torch.device,
+    window_batch: int,
+    *,
+    confident: bool,
+) -> tuple[Tensor, Tensor | None]:
     assert segmenter.classes <= 255, "255 means ignored in a label map"
     height, width = image.shape[:2]
     pixels = torch.from_numpy(np.require(image, np.uint8, ["C", "W"])).permute(2, 0, 1)
@@ -85,15 +123,19 @@ def predict(
         output = segmenter.output(batch)
         for index, (top, left) in enumerate(places[start : start + len(batch)]):
             seen.append(_Window(top, left, segmenter.scores(output, index)))
+    confidence = None
+    if confident:
+        confidence = Confidence(torch.zeros(height, width, device=device), segmenter.scores_are_logits)
     with torch.autocast(device.type, enabled=False):
-        labels, finite = _label(seen, segmenter.classes, mosaic(crop, size, (height, width), device))
+        whole = mosaic(crop, size, (height, width), device)
+        labels, finite = _label(seen, segmenter.classes, whole, confidence)
     if not finite:
         raise TrainingError(
             "the network's scores are not finite",
             wanted="finite scores for every pixel",
             fix="look at the run's loss; in fp16, evaluate in fp32",
         )
-    return labels.cpu().numpy()
+    return labels, confidence and confidence.share
 
 
 class _Window(NamedTuple):
@@ -104,7 +146,7 @@ class _Window(NamedTuple):
     scores: Tensor | Rows
 
 
-def _label(seen: list[_Window], classes: int, whole: Mosaic) -> tuple[Tensor, Tensor]:
+def _label(seen: list[_Window], classes: int, whole: Mosaic, confidence: Confidence | None) -> tuple[Tensor, Tensor]:
     """Labels (height, width), and whether all scores are finite."""
     device = whole.row_shares.device
     way = labels_numba if device.type == "cpu" else labels_torch
@@ -114,7 +156,7 @@ def _label(seen: list[_Window], classes: int, whole: Mosaic) -> tuple[Tensor, Te
     scores = torch.empty(0, device=device)
     for tile in cut(whole, way.limits(whole, classes, upsampled=upsampled)):
         filled = _grids(tile, seen, whole.crop) if upsampled else _fill(tile, seen, classes, whole.crop, scores)
-        finite &= way.label_tile(filled, whole, labels)
+        finite &= way.label_tile(filled, whole, labels, confidence)
         scores = filled.scores  # the next tile's take their place
     return labels, finite
 
