@@ -5,8 +5,9 @@
 NAME is a timm name; without one, all that have a card. For each name and each cell (crop/patch) one process
 - builds the encoder on the meta device and runs it there, which gives shapes and an estimate of memory;
 - where the estimate fits, has timm build the model at its own size with random values, saves it as a checkpoint,
-  builds the encoder from that file and runs it on noise; at 512/16 backwards as well, as far as that fits.
-What does not fit, and everything with --shapes, is known by its shapes only, and the table says so.
+  builds the encoder from that file and runs it on noise, in bf16 autocast as a GPU would; at 512/16 backwards as
+  well, as far as that fits.
+What does not fit, 1024/8, and everything with --shapes, is known by its shapes only, and the table says so.
 
 Results are appended to the file as JSON lines, one for each name and cell, and are not made again. The table is
 printed at the end. All cards take some hours on 2 cores, --shapes some minutes.
@@ -16,8 +17,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import resource
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -45,7 +46,10 @@ CELLS = {
     "512/8": ((512, 512), 8),
     "1024/16": ((1024, 1024), 16),
     "512x1024/16": ((512, 1024), 16),
+    "1024/8": ((1024, 1024), 8),
 }
+SHAPES_ONLY = {"1024/8"}
+"""Too much for any machine that this is run on without a GPU."""
 GRADIENTS_AT = "512/16"
 HEADROOM = 1.5
 """Estimates are multiplied by this before they are compared with the memory there is: kernels need some as well."""
@@ -131,7 +135,7 @@ def run(name: str, cell: str, memory_gib: float, *, shapes: bool) -> dict[str, A
         "forward_gib": round(forward_gib, 2),
         "backward_gib": round(backward_gib, 2),
     }
-    if shapes or forward_gib * HEADROOM > memory_gib:
+    if shapes or cell in SHAPES_ONLY or forward_gib * HEADROOM > memory_gib:
         return result
     with tempfile.TemporaryDirectory() as folder:
         file, saved = native_file(name, Path(folder))
@@ -143,14 +147,16 @@ def run(name: str, cell: str, memory_gib: float, *, shapes: bool) -> dict[str, A
         "resampled": len(report.resampled),
     }
     images = torch.randint(0, 256, (1, 3, *crop), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
+    with torch.no_grad(), _mixed():
         features = encoder.eval()(images)
     assert list(features.shape) == shape, f"{features.shape}, but {shape} on the meta device"
     if not bool(torch.isfinite(features).all()):
         return {**result, "status": "failed", "reason": "features are not finite"}
     result["status"] = "forward"
     if cell == GRADIENTS_AT and backward_gib * HEADROOM <= memory_gib:
-        encoder.train()(images).square().mean().backward()
+        with _mixed():
+            loss = encoder.train()(images).float().square().mean()
+        loss.backward()
         without = [key for key, p in encoder.named_parameters() if p.grad is None or not bool(p.grad.isfinite().all())]
         if without:
             return {**result, "status": "failed", "reason": f"no finite gradient: {', '.join(without[:3])}"}
@@ -159,25 +165,37 @@ def run(name: str, cell: str, memory_gib: float, *, shapes: bool) -> dict[str, A
     return result
 
 
+def _mixed() -> torch.autocast:
+    return torch.autocast("cpu", dtype=torch.bfloat16)
+
+
 def run_apart(name: str, cell: str, memory_gib: float, *, shapes: bool) -> dict[str, Any]:
-    """One cell in a process of its own, so that one that dies takes nothing along."""
-    command = [sys.executable, __file__, name, "--cell", cell, "--memory", str(memory_gib)]
-    command += ["--shapes"] if shapes else []
+    """One cell in a process of its own, so that one that dies takes nothing along. It is forked, since starting torch
+    and timm would take longer than most cells; this process itself computes nothing."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+
+    def work() -> None:
+        try:
+            theirs.send(run(name, cell, memory_gib, shapes=shapes))
+        except Exception as error:
+            theirs.send({"name": name, "cell": cell, "status": "failed", "reason": f"{type(error).__name__}: {error}"})
+
+    process = context.Process(target=work)
+    process.start()
+    theirs.close()  # so that the other end is seen to close when the process dies
+    reason = f"not done in {TIMEOUT_S} s"
     try:
-        done = subprocess.run(
-            [*command, *(["--shapes"] if shapes else [])],
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return {"name": name, "cell": cell, "status": "failed", "reason": f"not done in {TIMEOUT_S} s"}
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        return {"name": name, "cell": cell, "status": "failed", "reason": reason}
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+        if ours.poll(TIMEOUT_S):
+            result: dict[str, Any] = ours.recv()
+            return result
+    except EOFError:
+        process.join()
+        reason = f"exit code {process.exitcode}"
+    finally:
+        process.kill()
+        process.join()
+    return {"name": name, "cell": cell, "status": "failed", "reason": reason}
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -210,12 +228,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("encoder_table.jsonl"))
     parser.add_argument("--memory", type=float, metavar="GIB", default=psutil.virtual_memory().available / 2**30)
     parser.add_argument("--shapes", action="store_true", help="on the meta device only")
-    parser.add_argument("--cell", choices=CELLS, help="this cell of one name, in this process")
     options = parser.parse_args()
-    names = options.names or list(dict.fromkeys(card.timm for card in CARDS.values()))
-    if options.cell:
-        print(json.dumps(run(names[0], options.cell, options.memory, shapes=options.shapes)))
-        return
+    names = options.names or [card.timm for card in sorted(CARDS.values(), key=lambda card: card.parameters_m)]
     results = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.is_file() else []
     known = {(result["name"], result["cell"]) for result in results}
     for name in names:

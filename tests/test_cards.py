@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import timm
 from segrank.cards import CARDS, LINEAGES, Card, card_named, card_of, untrained
 from segrank.cards.card import LICENCES, SIZE_LIMITS_M
 from segrank.cards.select import select
+from segrank.encoders.build import build_encoder
 from segrank.errors import EncoderError
 
 # arXiv 2404.12172: base, large, masked image modelling and its target, supervision
@@ -94,6 +96,30 @@ def test_timm_builds_what_the_card_says(card: Card) -> None:
     assert card.image == card.grid * card.patch
 
 
+SMALLEST = {card.family: card for card in sorted(CARDS.values(), key=lambda card: -card.parameters_m)}
+
+
+@pytest.mark.parametrize("smallest", [pytest.param(card, id=card.name) for card in SMALLEST.values()])
+def test_what_a_run_builds_ends_in_a_norm_where_the_cards_of_a_family_say_so(smallest: Card) -> None:
+    """Told by the last module with parameters that is called; a family's sizes differ in their numbers only."""
+    side = 4 * smallest.patch if smallest.plain else 64
+    called: list[torch.nn.Module] = []
+    with torch.device("meta"):
+        encoder, _ = build_encoder(
+            smallest.reference + ("?depth=2" if smallest.plain else ""),
+            crop=(side, side),
+            patch_size=smallest.patch,
+            weights="random",
+        )
+        for module in encoder.modules():
+            if not any(True for _ in module.children()) and any(True for _ in module.parameters()):
+                module.register_forward_hook(lambda module, _inputs, _output: called.append(module))
+        with torch.no_grad():
+            encoder.eval()(torch.zeros(1, 3, side, side, dtype=torch.uint8))
+    ends_in_norm = "norm" in type(called[-1]).__name__.lower()
+    assert {card.final_norm for card in CARDS.values() if card.family == smallest.family} == {ends_in_norm}
+
+
 def test_names_families_and_lineages_hang_together() -> None:
     assert all(name == card.name for name, card in CARDS.items())
     assert len({card.timm for card in CARDS.values()}) == len(CARDS)
@@ -142,6 +168,18 @@ def test_random_weights_keep_the_architecture_and_nothing_else() -> None:
     assert (floor.dim, floor.parameters_m, floor.patch, floor.final_norm) == (1024, 303.3, 14, False)
     assert (floor.mim, floor.supervised_by, floor.data, floor.saw, floor.images_seen_m) == ("none", (), (), (), 0)
     assert (floor.repository, floor.terms, floor.in_paper) == (None, "permissive", False)
+
+
+@each_card
+def test_a_card_as_data_comes_back_from_json_as_it_was(card: Card) -> None:
+    """What a record keeps: to be grouped by with no catalogue at hand."""
+    data = card.to_data()
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    assert set(card.__slots__) < data.keys()
+    assert data["data"] == list(card.data)
+    assert [seen["dataset"] for seen in data["saw"]] == [seen.dataset for seen in card.saw]
+    derived = (card.size, card.grid, card.terms, list(card.supervised_by), card.reference)
+    assert (data["size"], data["grid"], data["terms"], data["supervised_by"], data["reference"]) == derived
 
 
 def test_filters_add_up() -> None:

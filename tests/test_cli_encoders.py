@@ -97,13 +97,28 @@ def test_a_line_for_each_on_any_terminal(width: int, monkeypatch: pytest.MonkeyP
     assert [line.split()[0] for line in lines[1:-1]] == list(CARDS)  # no name is cut
 
 
-def test_neither_listing_nor_showing_loads_torch() -> None:
+def test_fetch_tells_what_is_here_and_what_to_do_about_the_rest() -> None:
+    done = CliRunner().invoke(encoders_app, ["fetch", "mae-base", "--dry-run"])
+    assert done.exit_code == 0, done.output
+    assert done.output.split()[:2] == ["here", "timm:vit_base_patch16_224.mae"]
+    done = CliRunner().invoke(encoders_app, ["fetch", "mae-base", "--family", "MAE", "--dry-run"])
+    lines = done.output.splitlines()
+    assert done.exit_code == 1
+    assert [line.split()[0] for line in lines[:3]] == ["here", "missing", "missing"]
+    assert "on the hub as timm/vit_large_patch16_224.mae" in lines[1]
+    assert lines[-1] == "1 of 3 are here"
+    assert CliRunner().invoke(encoders_app, ["fetch"]).exit_code == 2
+    with pytest.raises(EncoderError, match="did you mean"):
+        call("fetch", "mae-bsae", "--dry-run")
+
+
+def test_neither_listing_nor_showing_nor_looking_for_weights_loads_torch() -> None:
     code = """
 import sys
 from segrank.cli_encoders import encoders_app
-for arguments in ([], ["show", "mae-base"]):
+for arguments, code in (([], 0), (["show", "mae-base"], 0), (["fetch", "--paper", "--dry-run"], 1)):
     try: encoders_app(arguments)
-    except SystemExit as end: assert not end.code
+    except SystemExit as end: assert (end.code or 0) == code
 assert not {"torch", "timm", "torchvision", "numba"} & {module.split(".")[0] for module in sys.modules}
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)

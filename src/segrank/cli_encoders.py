@@ -10,17 +10,25 @@ from segrank.cli_encoders_check import check
 
 encoders_app = typer.Typer(invoke_without_command=True, rich_markup_mode="markdown")
 
+Family = Annotated[str, typer.Option(help="Such as DINOv2.")]
+SizeName = Annotated[str, typer.Option(help="small, base, large, huge or giant, by parameters.")]
+Mim = Annotated[str, typer.Option(help="Masked image modelling: none, pixels or abstract.")]
+Supervision = Annotated[str, typer.Option(help="none, labels, image-text or masks; a teacher's counts.")]
+Licence = Annotated[str, typer.Option(help="permissive, own-terms, non-commercial, or one by name.")]
+Saw = Annotated[str, typer.Option(help="Saw images of this evaluation set, such as ade20k.")]
+Paper = Annotated[bool, typer.Option("--paper", help="Only the twenty of arXiv 2404.12172.")]
+
 
 @encoders_app.callback()
 def encoders(
     context: typer.Context,
-    family: Annotated[str, typer.Option(help="Such as DINOv2.")] = "",
-    size: Annotated[str, typer.Option(help="small, base, large, huge or giant, by parameters.")] = "",
-    mim: Annotated[str, typer.Option(help="Masked image modelling: none, pixels or abstract.")] = "",
-    supervision: Annotated[str, typer.Option(help="none, labels, image-text or masks; a teacher's counts.")] = "",
-    licence: Annotated[str, typer.Option(help="permissive, own-terms, non-commercial, or one by name.")] = "",
-    saw: Annotated[str, typer.Option(help="Saw images of this evaluation set, such as ade20k.")] = "",
-    paper: Annotated[bool, typer.Option("--paper", help="Only the twenty of arXiv 2404.12172.")] = False,
+    family: Family = "",
+    size: SizeName = "",
+    mim: Mim = "",
+    supervision: Supervision = "",
+    licence: Licence = "",
+    saw: Saw = "",
+    paper: Paper = False,
     as_json: Annotated[bool, typer.Option("--json", help="All fields, as JSON.")] = False,
 ) -> None:
     """List the encoders of which a card is known: what they are and how they were pretrained.
@@ -60,6 +68,55 @@ def show(
     from segrank.cards import card_named
 
     console_encoders.print_card(card_named(name))
+
+
+@encoders_app.command()
+def fetch(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME...", help="As `segrank encoders` lists them, `timm:NAME` or `hf:OWNER/NAME`."),
+    ] = None,
+    family: Family = "",
+    size: SizeName = "",
+    mim: Mim = "",
+    supervision: Supervision = "",
+    licence: Licence = "",
+    saw: Saw = "",
+    paper: Paper = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what is here and what is missing.")] = False,
+) -> None:
+    """Download pretrained weights into the Hugging Face cache; those that are there are left alone.
+
+    Filters choose among the listed encoders and add up. Exits with 1 if any weights are missing in the end.
+
+    Example: `segrank encoders fetch --paper --dry-run`
+    """
+    from segrank.cards import CARDS, card_named
+    from segrank.cards.select import select
+    from segrank.console_encoders import print_whereabouts
+
+    filters = {
+        "family": family, "size": size, "mim": mim, "supervision": supervision, "licence": licence, "saw": saw,
+    }  # fmt: skip
+    references = [name if name not in CARDS and ":" in name else card_named(name).reference for name in names or ()]
+    if paper or any(filters.values()):
+        references += [card.reference for card in select(CARDS.values(), **filters, paper=paper)]
+    elif not references:
+        raise typer.BadParameter("give names, or filters such as --paper")
+    references = list(dict.fromkeys(references))
+    if dry_run:
+        from segrank.encoders.whereabouts import whereabouts
+
+        places = [whereabouts(reference, ask_timm=True) for reference in references]
+    else:
+        from segrank.encoders.fetch import fetch_weights
+        from segrank.progress import ConsoleReporter
+
+        with ConsoleReporter() as reporter:
+            places = fetch_weights(references, reporter=reporter)
+    print_whereabouts(places)
+    if any(place.status == "missing" for place in places):
+        raise typer.Exit(1)
 
 
 encoders_app.command()(check)

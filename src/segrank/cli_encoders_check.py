@@ -11,7 +11,7 @@ def check(
     encoder: Annotated[
         str, typer.Argument(help="`timm:NAME?k=v`, `small:NAME`, `hf:NAME`, `file:model.py:build`, or a card's name.")
     ],
-    weights: Annotated[str, typer.Option(help="`pretrained`, `random`, or a file.")] = "pretrained",
+    weights: Annotated[str, typer.Option(help="`pretrained`, `random`, a file, or a folder.")] = "pretrained",
     crop: Annotated[str, typer.Option(help="Of the study, pixels: 512 or 512x1024 (height x width).")] = "512",
     patch_size: Annotated[int, typer.Option(min=1, max=256, help="Of the study, pixels.")] = 16,
     native: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from rich.table import Table
 from segrank.data.dataset_report import DatasetReport
 from segrank.data.keep_images import Kept
 from segrank.progress import plain
-from segrank.record import Cost, Evaluation, Record
+from segrank.record import Cost, Record
 from segrank.spec import RunSpec
 from segrank.store import Store
 
@@ -25,7 +25,7 @@ def out() -> Console:
 
 
 def print_record(record: Record, store: Store) -> None:
-    """All that matters of one run."""
+    """All that matters of one run, but for its evaluations: see `console_evaluations`."""
     console, cost = out(), record.cost
     facts = Table.grid(padding=(0, 2))
     fields = record.spec.model_dump(exclude_defaults=True)
@@ -35,6 +35,7 @@ def print_record(record: Record, store: Store) -> None:
         "status": f"{record.status}, step {record.step} of {record.spec.steps}",
         "spec": "  ".join(f"{name}={value}" for name, value in fields.items()),
         "weights": record.provenance.weights.source,
+        **({"encoder": _card(record.card)} if record.card else {}),
         "training": f"{cost.train_s:.1f} s, {_number(cost.images_per_s)} images/s, micro-batch {cost.micro_batch}",
         "time": _shares(cost),
         "memory": f"{_number(cost.peak_host_gib)} GiB host"
@@ -51,31 +52,6 @@ def print_record(record: Record, store: Store) -> None:
     console.print(facts)
     if record.error:
         console.print(plain(record.error), style="red")
-    curves: dict[tuple[str, str, str, int], list[str]] = {}
-    for e in record.evaluations:
-        if not e.final:
-            curve = curves.setdefault((e.dataset, e.split, e.precision, e.images), [])
-            curve.append(f"step {e.step}: {100 * e.scores.miou:.2f}")
-    for (dataset, split, precision, images), points in curves.items():
-        where = f"{plain(dataset)} {plain(split)}, {images} images, {precision}"
-        console.print(f"mIoU along the way on {where}:  {'  '.join(points)}")
-    for evaluation in record.evaluations:
-        if evaluation.final:
-            print_evaluation(evaluation)
-
-
-def print_evaluation(evaluation: Evaluation) -> None:
-    """mIoU and the IoU of each class, in percent."""
-    table = Table("class", box=None if not sys.stdout.isatty() else box.SIMPLE)
-    table.add_column("IoU %", justify="right")
-    for name, iou in zip(evaluation.classes, evaluation.scores.iou, strict=True):
-        table.add_row(plain(name), "no pixels" if iou is None else f"{100 * iou:.2f}")
-    out().print(table)
-    out().print(
-        f"mIoU {100 * evaluation.scores.miou:.2f} on {plain(evaluation.dataset)} {plain(evaluation.split)}: "
-        f"{evaluation.images} images, {len(evaluation.scores.scored_classes)} of {len(evaluation.classes)} classes, "
-        f"{evaluation.precision}"
-    )
 
 
 def print_runs(records: Sequence[Record], store: Store, *, ranked: bool = False) -> None:
@@ -160,6 +136,14 @@ def print_running(key: str, beat: dict[str, Any]) -> None:
     out().print(
         plain(f"{key} is being run by process {beat.get('pid')} on {str(beat.get('machine')).split()[0]}: {steps}")
     )
+
+
+def _card(card: Mapping[str, Any]) -> str:
+    """`MAE base: MIM pixels, supervision none; ImageNet-1k; cc-by-nc-4.0`, as it was known when the run began."""
+    signals = ", ".join(card.get("supervised_by") or ["none"])
+    data = ", ".join(card.get("data") or ["no published data"])
+    what = f"{card.get('family')} {card.get('size')}: MIM {card.get('mim') or 'unknown'}, supervision {signals}"
+    return f"{what}; {data}; licence {card.get('licence')}"
 
 
 def _shares(cost: Cost) -> str:

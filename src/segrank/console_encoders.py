@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from rich.table import Table
 
 from segrank.cards import CARDS, LINEAGES, Card
 from segrank.console import out
-from segrank.encoders.cache import cached_weights
+from segrank.encoders.hub import cached, card_file
+from segrank.encoders.whereabouts import Whereabouts
 from segrank.progress import plain
 
 HEADINGS = ("name", "size", "M", "patch", "grid", "MIM", "supervision", "data", "saw", "licence", "here")
@@ -49,19 +49,8 @@ def print_json(cards: Sequence[Card]) -> None:
     """All fields of each, with those that follow from them, as a JSON list."""
     rows = []
     for card in cards:
-        weights = cached_weights(card.repository)
-        rows.append(
-            {
-                **asdict(card),
-                "saw": [exposure._asdict() for exposure in card.saw],
-                "reference": card.reference,
-                "size": card.size,
-                "grid": card.grid,
-                "terms": card.terms,
-                "repository": card.repository,
-                "weights": str(weights) if weights else None,
-            }
-        )
+        weights = cached(card_file(card))
+        rows.append({**card.to_data(), "weights": str(weights) if weights else None})
     print(json.dumps(rows, indent=2))
 
 
@@ -79,6 +68,23 @@ def print_card(card: Card) -> None:
             out().print(plain(f"{name:<17}{value}"), soft_wrap=True)
 
 
+def print_whereabouts(places: Sequence[Whereabouts]) -> None:
+    """A line for each, and what to do about those that are missing: once for all that the hub has."""
+    console = out()
+    for place in places:
+        console.print(plain(f"{place.status:<8} {place.encoder}  {place.found}"), soft_wrap=True)
+        if place.advice and not place.on_hub:
+            console.print(plain(f"         {place.advice}"), soft_wrap=True)
+    missing = [place for place in places if place.status == "missing"]
+    if any(place.on_hub for place in missing):
+        console.print(
+            "`segrank encoders fetch NAME` gets them where there is a network; elsewhere put them into a folder as "
+            "NAME.safetensors, and give --weights FOLDER",
+            soft_wrap=True,
+        )
+    console.print(f"{len(places) - len(missing)} of {len(places)} are here")
+
+
 def _row(card: Card) -> dict[str, str]:
     cells = (
         card.name,
@@ -91,14 +97,15 @@ def _row(card: Card) -> dict[str, str]:
         ", ".join(card.data) or UNKNOWN,
         ", ".join(exposure.dataset for exposure in card.saw),
         card.licence,
-        "yes" if cached_weights(card.repository) else "",
+        "yes" if cached(card_file(card)) else "",
     )
     return dict(zip(HEADINGS, cells, strict=True))
 
 
 def _facts(card: Card) -> list[tuple[str, str]]:
-    weights = cached_weights(card.repository)
-    missing = f"not on this machine; {card.repository} on the hub" if card.repository else "not on the hub: give a file"
+    weights = cached(card_file(card))
+    fetch = f"not on this machine; {card.repository} on the hub: `segrank encoders fetch {card.name}`"
+    missing = fetch if card.repository else "not on the hub: give a file"
     others = [other.name for other in CARDS.values() if other.family == card.family and other is not card]
     kind = "plain vision transformer" if card.plain else "hierarchical; the patch is the stride of its last map"
     flags = ("contrastive", "self_distillation", "autoregressive", "promptable")

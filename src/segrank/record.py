@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from segrank.errors import StoreError
 from segrank.spec import RunSpec
@@ -145,6 +145,12 @@ class Evaluation(_Stored):
     """Optimiser steps behind the weights."""
     final: bool
     """Whether that was the last one. Others are the evaluations along the way, on part of the split."""
+    also: tuple[str, ...] = ()
+    """What was counted besides confusions: `boundary`, `calibration`."""
+    corruption: str = ""
+    """What the images were spoilt with (`segrank.evaluate.corruptions`); empty for images as they are."""
+    severity: int = Field(default=0, ge=0, le=5)
+    """Of the corruption, from 1."""
     classes: tuple[str, ...]
     images: int
     """Images scored."""
@@ -167,6 +173,8 @@ class Record(_Stored):
     """What the key is a hash of."""
     precision: Literal["fp32", "bf16", "fp16"]
     """What the spec's precision came to."""
+    card: dict[str, JsonValue] | None = None
+    """What was known of the encoder when the run began (`Card.to_data`), to group by; none where it has no card."""
     step: int = Field(default=0, ge=0)
     """Optimiser steps done."""
     cost: Cost = Cost()

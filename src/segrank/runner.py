@@ -17,6 +17,8 @@ from segrank.assemble import (
     resolve_precision,
 )
 from segrank.attempt import Attempt
+from segrank.encoders.reference import card_of_weights, encoder_digests
+from segrank.encoders.whereabouts import whereabouts
 from segrank.errors import ClaimError, SegrankError, SpecError, StoreError
 from segrank.progress import Reporter, Silent
 from segrank.record import Record
@@ -76,11 +78,12 @@ def run(
             raise SpecError(f"{name} is {value}", wanted=f"at least {least}")
     if not checkpoint_every_s >= 0:
         raise SpecError(f"checkpoint_every_s is {checkpoint_every_s}", wanted="0 or more seconds")
+    first = os.environ.get("LOCAL_RANK", "0") == "0"  # the others were started because there is something to train
+    _look_for_weights(spec, reporter if first and reporter is not None else Silent())
     data = open_data(spec, root)
     identity = identify(spec, data.train_split, precision)
     key, results = key_of(identity), Store(store)
 
-    first = os.environ.get("LOCAL_RANK", "0") == "0"  # the others were started because there is something to train
     if first and results.published(key):
         return _finished(results, key, spec, root, device, reporter or Silent())
     fabric = make_fabric(device, devices, precision)
@@ -94,7 +97,11 @@ def run(
             _finished(results, key, spec, root, device, reporter) if fabric.is_global_zero else _published(results, key)
         )
 
-    record = Record(key=key, status="failed", spec=spec, identity=identity, precision=precision, attempt=attempt.token)
+    card = card_of_weights(spec.encoder, spec.weights)
+    record = Record(
+        key=key, status="failed", spec=spec, identity=identity, precision=precision, attempt=attempt.token,
+        card=card.to_data() if card else None,
+    )  # fmt: skip
     how = How(
         workers=_default_workers(fabric) if workers is None else workers,
         micro_batch=micro_batch,
@@ -112,6 +119,20 @@ def run(
             if isinstance(error, OSError):
                 raise StoreError(f"run {key} stopped: {error}", fix="mend that; the same command goes on") from error
             raise
+
+
+def _look_for_weights(spec: RunSpec, reporter: Reporter) -> None:
+    """Before the data, which take longer to list.
+
+    Weights of the hub that are not here are no error yet: they may be downloaded, and a finished run needs none.
+
+    Raises:
+        EncoderError: the spec names a file that is not there.
+    """
+    encoder_digests(spec.encoder, spec.weights)
+    found = whereabouts(spec.encoder, spec.weights, ask_timm=True)
+    if found.status == "missing":
+        reporter.say(f"weights of {spec.encoder}: {found.found}. {found.advice}")
 
 
 def _begin(fabric: Fabric, store: Store, key: str, spec: RunSpec, reporter: Reporter) -> Attempt | None:

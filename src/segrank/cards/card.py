@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple, get_args
 
 Mim = Literal["none", "pixels", "abstract"]
 Supervision = Literal["labels", "image-text", "masks"]
@@ -142,6 +142,13 @@ class Card:
     def repository(self) -> str | None:
         """On the Hugging Face hub."""
         return f"timm/{self.weights_of or self.timm}" if self.on_hub else None
+
+    def to_data(self) -> dict[str, Any]:
+        """All fields and all that follows from them, as JSON has it: to be read without this catalogue."""
+        own: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        derived = ("reference", "size", "grid", "terms", "supervised_by", "repository")
+        data = {**own, "saw": [seen._asdict() for seen in self.saw], **{name: getattr(self, name) for name in derived}}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in data.items()}
 
 
 class Lineage(NamedTuple):

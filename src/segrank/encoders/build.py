@@ -12,6 +12,7 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from segrank.encoders.custom import build_custom
 from segrank.encoders.encoder import Encoder, Parts, check_crop
 from segrank.encoders.hf import build_hf
+from segrank.encoders.reference import weights_file
 from segrank.encoders.small import SMALL
 from segrank.encoders.timm_encoder import build_timm
 from segrank.errors import EncoderError
@@ -37,8 +38,8 @@ def build_encoder(
         crop: height and width, pixels.
         patch_size: pixels. Weights of another patch size or grid are resampled as timm does. For a
             hierarchical model it is the stride of the stage to take.
-        weights: `pretrained` (as the publisher has them), `random`, or a file. For a user's own encoder
-            the first two both mean: as its function returns it.
+        weights: `pretrained` (as the publisher has them), `random`, a file, or a folder with a file that is called
+            after the encoder. For a user's own encoder the first two both mean: as its function returns it.
         normalisation: `own`, or `imagenet` for ImageNet's mean and standard deviation.
         seed: of the random weights. One seed gives the same ones wherever the final weights come from; the
             global random state is not touched.
@@ -55,6 +56,8 @@ def build_encoder(
     scheme, name, options = parse_reference(reference)
     if normalisation not in ("own", "imagenet"):
         raise EncoderError(f'normalisation "{normalisation}"', wanted="own or imagenet")
+    if weights not in ("pretrained", "random"):
+        weights = str(weights_file(weights, reference))
     if scheme == "small":
         _check_small(name, reference, weights)
         scheme, name, options = parse_reference(SMALL[name])

@@ -1,17 +1,13 @@
-"""The files of a Hugging Face model: of a local folder, or of a repository on the hub. No transformers here."""
+"""The files of a Hugging Face model: of a local folder, or of a repository on the hub. No torch, no transformers."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from segrank.encoders.checkpoints import read_weights
-from segrank.encoders.hub import repository_file
+from segrank.encoders.hub import HubFile, cached, obtain
 from segrank.encoders.reference import (
     HF_CONFIG,
     HF_INDEX,
@@ -31,10 +27,12 @@ class HfFiles:
     Args:
         name: a folder, or `owner/name` on the hub.
         revision: of the repository; empty for the main one.
+        download: what is not in the hub's cache. Otherwise it counts as missing.
     """
 
     name: str
     revision: str = ""
+    download: bool = True
 
     def config(self) -> Path:
         """config.json, which says what the model is.
@@ -50,49 +48,44 @@ class HfFiles:
         Raises:
             WeightsError: it has no preprocessor, or one that wants images in another range.
         """
-        for name in HF_PROCESSORS:
-            try:
-                path = self._file(name)
-            except WeightsError:
-                continue
-            return _statistics(read_hf_json(path), path)
-        raise WeightsError(
-            f"hf:{self.name} has no {' or '.join(HF_PROCESSORS)}, so the mean and std of its images are not known",
-            fix="use normalisation=imagenet, or put the file beside the weights",
-        )
+        try:
+            path = self._file(*HF_PROCESSORS)
+        except WeightsError as error:
+            raise WeightsError(
+                f"hf:{self.name} has no {' or '.join(HF_PROCESSORS)}, so the mean and std of its images are not known",
+                fix="use normalisation=imagenet, or put the file beside the weights",
+            ) from error
+        return _statistics(read_hf_json(path), path)
 
-    def tensors(self) -> tuple[dict[str, Tensor], str]:
-        """The weights by name, and their sha256; of several shards, the sha256 of their hexadecimal ones in order.
+    def weights(self) -> list[Path]:
+        """The files with the weights: one, or several shards in alphabetical order.
 
         Raises:
-            WeightsError: there are none as safetensors, or they are damaged.
+            WeightsError: there are none as safetensors, or they cannot be had.
         """
-        try:
-            return read_weights(self._file(HF_WEIGHTS))
-        except WeightsError as error:
-            try:
-                index = self._file(HF_INDEX)
-            except WeightsError:
-                raise error from None
-        tensors: dict[str, Tensor] = {}
-        digests = []
-        for shard in hf_shards(index):
-            part, sha256 = read_weights(self._file(shard))
-            tensors |= part
-            digests.append(sha256)
-        return tensors, hashlib.sha256("".join(digests).encode()).hexdigest()
+        path = self._file(HF_WEIGHTS, HF_INDEX)
+        return [path] if path.name == HF_WEIGHTS else [self._file(shard) for shard in hf_shards(path)]
 
-    def _file(self, name: str) -> Path:
+    def on_hub(self, *names: str) -> HubFile:
+        """The first of these files that the repository has."""
+        return HubFile(f"hf:{self.name}", self.name, names, self.revision)
+
+    def _file(self, *names: str) -> Path:
         folder = hf_folder(self.name)
         if folder is None:
-            return repository_file(self.name, [name], revision=self.revision, name=f"hf:{self.name}")
-        if not (folder / name).is_file():
-            raise WeightsError(
-                f"{folder} has no {name}",
-                wanted="config.json and model.safetensors, as save_pretrained writes them",
-                fix="convert a .bin with save_pretrained" if name == HF_WEIGHTS else "",
-            )
-        return folder / name
+            file = self.on_hub(*names)
+            found = obtain(file) if self.download else cached(file)
+            if found is None:
+                raise WeightsError(f"hf:{self.name} has no {' or '.join(names)} in the hub's cache")
+            return found
+        for name in names:
+            if (folder / name).is_file():
+                return folder / name
+        raise WeightsError(
+            f"{folder} has no {' or '.join(names)}",
+            wanted="config.json and model.safetensors, as save_pretrained writes them",
+            fix="convert a .bin with save_pretrained" if HF_WEIGHTS in names else "",
+        )
 
 
 def _statistics(content: dict[str, Any], path: Path) -> tuple[list[float], list[float]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from segrank.encoders.checkpoints import read_weights
 from segrank.encoders.hf_files import HfFiles
@@ -32,7 +34,7 @@ def load_hf(kind: Any, config: Any, files: HfFiles, weights: str, cut: list[str]
         WeightsError: the file lacks a parameter, has one that has no place in the model, or is not finite.
     """
     if weights == "pretrained":
-        tensors, sha256 = files.tensors()
+        tensors, sha256 = _read(files.weights())
         place, source = f"hf:{files.name}", f"pretrained: {files.name}"
     else:
         tensors, sha256 = read_weights(weights)
@@ -65,3 +67,16 @@ def load_hf(kind: Any, config: Any, files: HfFiles, weights: str, cut: list[str]
     if broken := [name for name, value in own.items() if not bool(torch.isfinite(value).all())]:
         raise WeightsError(f"{place} holds NaN or infinite weights: {', '.join(broken[:3])}", wanted="finite numbers")
     return core, WeightsReport(source=source, sha256=sha256, loaded=len(own), unexpected=tuple(unexpected))
+
+
+def _read(paths: list[Path]) -> tuple[dict[str, Tensor], str]:
+    """The tensors of one file or of shards, and their sha256; of shards, that of their hexadecimal ones in order."""
+    if len(paths) == 1:
+        return read_weights(paths[0])
+    tensors: dict[str, Tensor] = {}
+    digests = []
+    for path in paths:
+        part, sha256 = read_weights(path)
+        tensors |= part
+        digests.append(sha256)
+    return tensors, hashlib.sha256("".join(digests).encode()).hexdigest()

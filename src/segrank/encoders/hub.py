@@ -1,16 +1,27 @@
-"""Find a publisher's files: in the Hugging Face cache, else on the hub."""
+"""A publisher's files: in the Hugging Face cache, else on the hub. No torch, no timm."""
 
 from __future__ import annotations
 
+import errno
 import re
+import shlex
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from huggingface_hub import constants, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
+from segrank.cards import Card
 from segrank.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -18,18 +29,40 @@ if TYPE_CHECKING:
 
 REACH_S = 10.0
 """How long the hub may take to answer at all. Its own client retries for minutes when nobody answers."""
+TIMM_FILENAMES = ("model.safetensors", "pytorch_model.bin")
+"""Of weights in timm's own repositories, in the order in which they are taken."""
 
 _SAFE = {
     "pytorch_model.bin": "model.safetensors",
     "open_clip_pytorch_model.bin": "open_clip_model.safetensors",
 }
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+T = TypeVar("T")
 
 
-def pretrained_file(config: PretrainedCfg, name: str) -> Path:
-    """The weights file of a timm model, downloaded if need be; safetensors where the publisher has them.
+class HubFile(NamedTuple):
+    """A file that an encoder needs: the first of these names that its repository on the hub has."""
+
+    encoder: str
+    """The reference, for errors."""
+    repository: str
+    """`owner/name`."""
+    filenames: tuple[str, ...]
+    """In order of preference."""
+    revision: str = ""
+    """Empty for the main one."""
+
+
+def card_file(card: Card) -> HubFile | None:
+    """The weights that a card is of; None if they are not on the hub."""
+    return HubFile(card.reference, card.repository, TIMM_FILENAMES) if card.repository else None
+
+
+def timm_file(config: PretrainedCfg, name: str) -> HubFile:
+    """The weights of a timm model; safetensors where the publisher has them.
 
     Raises:
-        WeightsError: timm names none on the hub, or they are not in the cache and the hub does not answer.
+        WeightsError: timm names none on the hub.
     """
     if not config.hf_hub_id:
         raise WeightsError(
@@ -37,70 +70,129 @@ def pretrained_file(config: PretrainedCfg, name: str) -> Path:
             fix="use --weights FILE with a file of your own, weights=random, or another tag",
         )
     repository, _, revision = config.hf_hub_id.partition("@")
-    plain = config.hf_hub_filename or "pytorch_model.bin"  # timm's own default
+    plain = config.hf_hub_filename or TIMM_FILENAMES[-1]
     safe = _SAFE.get(plain, re.sub(r"\.bin$", ".safetensors", plain))
-    return repository_file(repository, [safe, plain], revision=revision, name=name)
+    return HubFile(f"timm:{name}", repository, tuple(dict.fromkeys((safe, plain))), revision)
 
 
-def repository_file(repository: str, filenames: list[str], *, revision: str, name: str) -> Path:
-    """The first of these files that a repository on the hub has: from the cache, else downloaded.
-
-    Args:
-        repository: `owner/name`.
-        filenames: in order of preference.
-        revision: empty for the main one.
-        name: how errors call the encoder.
+def cached(file: HubFile | None) -> Path | None:
+    """Where it lies in the Hugging Face cache ($HF_HUB_CACHE, $HF_HOME); None if it does not.
 
     Raises:
-        WeightsError: they are not in the cache, and the hub has none of them or does not answer.
+        WeightsError: the repository's name cannot be one.
     """
-    candidates = list(dict.fromkeys(filenames))
-    for filename in candidates:
+    if file is None:
+        return None
+    for filename in file.filenames:
         try:
-            return _get(repository, filename, revision, local=True)
-        except LocalEntryNotFoundError:
-            continue
+            found = try_to_load_from_cache(file.repository, filename, revision=file.revision or None)
         except HFValidationError as error:
-            raise WeightsError(f'"{repository[:120]}" is no name of a repository', wanted="owner/name") from error
+            raise WeightsError(f'"{file.repository[:120]}" is no name of a repository', wanted="owner/name") from error
+        # a download that was cut leaves a link to nothing
+        if isinstance(found, str) and Path(found).is_file():
+            return Path(found)
+    return None
+
+
+def obtain(file: HubFile) -> Path:
+    """From the cache, else downloaded.
+
+    Raises:
+        WeightsError: it is not in the cache, and the hub does not have it, does not give it or does not answer.
+    """
+    here = cached(file)
+    if here is None:
+        check_reachable(file)
+        here = download(file)
+    return here
+
+
+def check_reachable(file: HubFile) -> None:
+    """Raises WeightsError if the hub is not to be asked, or does not answer."""
     if constants.HF_HUB_OFFLINE:
-        raise _missing(name, repository, "HF_HUB_OFFLINE is set")
-    if reason := _unreachable(f"{constants.ENDPOINT}/{repository}/resolve/main/{candidates[0]}"):
-        raise _missing(name, repository, f"{constants.ENDPOINT} cannot be reached ({reason})")
-    for filename in candidates:
-        try:
-            return _get(repository, filename, revision, local=False)
-        except LocalEntryNotFoundError as error:
-            raise _missing(name, repository, "the connection to the hub was lost") from error
-        except EntryNotFoundError:  # the publisher has no such file
-            continue
-        except Exception as error:  # gated or withdrawn repository, HTTP errors, a full disk
-            reason = " ".join(str(error).split())[:300]
-            raise _missing(name, repository, f"the hub says: {reason}") from error
-    raise _missing(name, repository, f"the hub has no {' or '.join(candidates)}")
-
-
-def _get(repository: str, filename: str, revision: str, *, local: bool) -> Path:
-    path = hf_hub_download(
-        repository, filename, revision=revision or None, local_files_only=local, etag_timeout=REACH_S
-    )
-    return Path(str(path))
-
-
-def _unreachable(url: str) -> str:
-    """Why nobody answers there; empty if somebody does, be it with an error."""
-    request = urllib.request.Request(url, method="HEAD")  # noqa: S310  the user's own HF_ENDPOINT
+        raise _missing(file, "HF_HUB_OFFLINE is set")
+    request = urllib.request.Request(_url(file, file.filenames[0]), method="HEAD")  # noqa: S310  the user's HF_ENDPOINT
     try:
         with urllib.request.urlopen(request, timeout=REACH_S):  # noqa: S310
-            return ""
+            pass
     except urllib.error.HTTPError:
-        return ""
+        pass  # somebody answers
     except (OSError, ValueError) as error:
-        return str(error)[:200]
+        raise _missing(file, f"{constants.ENDPOINT} cannot be reached ({str(error)[:200]})") from error
 
 
-def _missing(name: str, repository: str, reason: str) -> WeightsError:
+def size_on_hub(file: HubFile) -> tuple[str, int | None]:
+    """The name that it has on the hub, and how many bytes it is; None if the hub does not say.
+
+    Raises:
+        WeightsError: as `download`.
+    """
+
+    def size(filename: str) -> tuple[str, int | None]:
+        return filename, get_hf_file_metadata(_url(file, filename), timeout=REACH_S).size
+
+    return _of_first_there(file, size)
+
+
+def download(file: HubFile) -> Path:
+    """Into the cache. A connection that breaks is taken up again where it broke, as the hub's client does it.
+
+    Raises:
+        WeightsError: the hub does not have it or does not give it, or the disk is full.
+    """
+
+    def get(filename: str) -> Path:
+        return Path(
+            str(hf_hub_download(file.repository, filename, revision=file.revision or None, etag_timeout=REACH_S))
+        )
+
+    return _of_first_there(file, get)
+
+
+def _url(file: HubFile, filename: str) -> str:
+    return hf_hub_url(file.repository, filename, revision=file.revision or None)
+
+
+def _of_first_there(file: HubFile, ask: Callable[[str], T]) -> T:
+    for filename in file.filenames:
+        try:
+            return ask(filename)
+        except LocalEntryNotFoundError as error:
+            raise _missing(file, "the connection to the hub was lost") from error
+        except EntryNotFoundError:  # the publisher has no such file
+            continue
+        except Exception as error:  # of the hub, of its HTTP library, of the disk
+            raise _refused(file, error) from error
+    raise _missing(file, f"the hub has no {' or '.join(file.filenames)}")
+
+
+def _refused(file: HubFile, error: Exception) -> WeightsError:
+    page = f"{constants.ENDPOINT}/{file.repository}"
+    if isinstance(error, GatedRepoError):
+        return WeightsError(
+            f"{file.repository}, which has the weights of {file.encoder}, is gated: its publisher's terms have to be "
+            "accepted first",
+            fix=f"accept them at {page}, then give the token of that account with `hf auth login` or in $HF_TOKEN",
+        )
+    if isinstance(error, RepositoryNotFoundError):
+        return WeightsError(
+            f"the hub has no repository {file.repository} for {file.encoder}, or it is private",
+            fix=f"look at {page}; if it is private, give a token with `hf auth login` or in $HF_TOKEN",
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return WeightsError(f"{file.repository} has no revision {file.revision[:80]}", fix=f"look at {page}")
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return WeightsError(
+            f"there is no space in {constants.HF_HUB_CACHE} for the weights of {file.encoder}",
+            fix="free some, or put $HF_HOME on a larger disk",
+        )
+    return _missing(file, f"the hub says: {' '.join(str(error).split())[:300] or type(error).__name__}")
+
+
+def _missing(file: HubFile, reason: str) -> WeightsError:
+    cache = constants.HF_HUB_CACHE
     return WeightsError(
-        f"the weights of {name} ({repository}) are not in the cache {constants.HF_HUB_CACHE}, and {reason}",
-        fix=f"give a file with --weights FILE, train from weights=random, or run `hf download {repository}` "
-        "where there is a network and bring the cache over",
+        f"the weights of {file.encoder} ({file.repository}) are not in the cache {cache}, and {reason}",
+        fix="give them with --weights FILE, train from weights=random, or run "
+        f"`segrank encoders fetch {shlex.quote(file.encoder)}` where there is a network and bring the cache over",
     )

@@ -1,7 +1,8 @@
-"""What an encoder reference and its weights contain, as digests. No torch; no code of the user's is run."""
+"""The files that an encoder reference and its weights name, and their digests. No torch; nobody's code is run."""
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
 import re
@@ -9,10 +10,13 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
+from segrank.cards import Card, card_of
 from segrank.errors import EncoderError, WeightsError
 from segrank.files import digest
 from segrank.spec import parse_reference
 
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".pth.tar")
+"""Of weights files, in the order in which a folder is searched for them."""
 HF_CONFIG = "config.json"
 HF_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 HF_WEIGHTS = "model.safetensors"
@@ -27,7 +31,7 @@ def encoder_digests(encoder: str, weights: str) -> dict[str, str]:
 
     Args:
         encoder: a reference, as in a spec.
-        weights: `pretrained`, `random` or a file.
+        weights: `pretrained`, `random`, a file, or a folder with the encoder's file in it.
 
     Returns:
         `{"weights": "sha256:..."}` where weights are a file, and `{"encoder":
@@ -48,27 +52,80 @@ def encoder_digests(encoder: str, weights: str) -> dict[str, str]:
     elif scheme == "hf" and (folder := hf_folder(parse_reference(encoder).name)):
         digests["encoder"] = f"hf:sha256:{_folder_digest(folder, with_weights=weights == 'pretrained')}"
     if weights not in ("pretrained", "random"):
-        digests["weights"] = f"sha256:{_file_digest(weights_file(weights))}"
+        digests["weights"] = f"sha256:{_file_digest(weights_file(weights, encoder))}"
     return digests
 
 
-def weights_file(weights: str) -> Path:
-    """The file that a spec's `weights` names.
+def weights_file(weights: str, encoder: str = "") -> Path:
+    """The file that a spec's `weights` names; in a folder, the one that is called after the encoder.
+
+    Args:
+        weights: a file or a folder.
+        encoder: a reference; without one, a folder will not do.
 
     Raises:
-        WeightsError: it is not there, or is no regular file.
+        WeightsError: it is not there, or is no regular file; the folder has none for this encoder.
     """
     path = Path(weights)
     try:
         if path.is_file():
             return path
+        if path.is_dir() and encoder:
+            return _in_folder(path, encoder)
         found = f"the weights {weights[:400]} are a folder" if path.is_dir() else ""
     except (OSError, ValueError) as error:  # a name that is too long, or holds a zero byte
         found = f"the weights {weights[:400]!r} cannot be opened: {error}"
     raise WeightsError(
         found or f"there is no weights file {weights[:400]}",
-        wanted="pretrained, random or a file",
+        wanted="pretrained, random, a file, or a folder of files called after their encoders",
         fix="check the path; it is relative to where you are, or to the YAML file that names it",
+    )
+
+
+def weights_names(encoder: str) -> list[str]:
+    """What an encoder's file in a folder of weights may be called, without suffix.
+
+    The name in its reference (`vit_base_patch16_224.mae`; of `hf:owner/name` the name, of `file:model.py:build` and
+    `python:package.module:build` that of the module), then those of its card: timm's with tag, segrank's own.
+    """
+    scheme, name, _ = parse_reference(encoder)
+    if scheme in ("file", "python"):
+        place = name.rpartition(":")[0]
+        name = Path(place).stem if scheme == "file" else place.rpartition(".")[2]
+    names = [name.rstrip("/").rpartition("/")[2]]
+    if card := card_of(f"{scheme}:{name}"):
+        names += [card.timm, card.name]
+    return list(dict.fromkeys(names))
+
+
+def card_of_weights(encoder: str, weights: str) -> Card | None:
+    """The card of what a spec names. A file has one if it is called as the card or timm, with the tag, call them.
+
+    Raises:
+        WeightsError: there is no such weights file.
+    """
+    if weights in ("pretrained", "random"):
+        return card_of(encoder, weights)
+    card, name = card_of(encoder), weights_file(weights, encoder).name
+    return card if card and name in (f"{known}{end}" for known in (card.timm, card.name) for end in SUFFIXES) else None
+
+
+def _in_folder(folder: Path, encoder: str) -> Path:
+    names = weights_names(encoder)
+    for suffix in SUFFIXES:
+        for name in names:
+            if (folder / f"{name}{suffix}").is_file():
+                return folder / f"{name}{suffix}"
+    there = sorted(path.name for path in folder.iterdir() if path.name.endswith(SUFFIXES))
+    near = [
+        found for name in names for found in difflib.get_close_matches(f"{name}{SUFFIXES[0]}", there, n=2, cutoff=0.6)
+    ]
+    raise WeightsError(
+        f"the folder {folder} has no weights of {encoder[:200]} among its {len(there)} weights files",
+        wanted=f"{' or '.join(f'{name}{SUFFIXES[0]}' for name in names)} (or {', '.join(SUFFIXES[1:])})"[:600],
+        fix=f"rename {' or '.join(dict.fromkeys(near))} if that is it, or give it as --weights FILE"[:600]
+        if near
+        else "put it there under that name",
     )
 
 

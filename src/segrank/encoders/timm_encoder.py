@@ -18,11 +18,11 @@ import timm
 from segrank.encoders.checkpoints import read_weights
 from segrank.encoders.encoder import Parts, features_of, to_map
 from segrank.encoders.hierarchical import create_stage, stage_filter
-from segrank.encoders.hub import pretrained_file
+from segrank.encoders.hub import obtain
 from segrank.encoders.idle import idle_parameters
 from segrank.encoders.matching import Convert, load_weights
 from segrank.encoders.sam import create_sam, sam_filter
-from segrank.encoders.timm_model import Kind, check_name, kind_of
+from segrank.encoders.timm_model import Kind, check_name, kind_of, published
 from segrank.encoders.vit import create_vit, vit_filter
 from segrank.errors import EncoderError
 from segrank.record import WeightsReport
@@ -105,13 +105,5 @@ def _weights_file(name: str, weights: str) -> tuple[Path | None, str]:
         return None, "random"
     if weights != "pretrained":
         return Path(weights), Path(weights).name
-    config = timm.get_pretrained_cfg(name)
-    if config is None or not config.has_weights:
-        every = timm.models.get_arch_pretrained_cfgs(name)
-        tags = [full for full, other in every.items() if other.has_weights]
-        raise EncoderError(
-            f"timm has no pretrained weights for {name}",
-            wanted=f"one of {', '.join(tags)}" if tags else "",
-            fix="use --weights FILE with a file of your own, or weights=random",
-        )
-    return pretrained_file(config, name), f"pretrained: {config.tag or name}"
+    file, tag = published(name)
+    return obtain(file), f"pretrained: {tag}"

@@ -17,6 +17,7 @@ from segrank import _torchvision  # noqa: F401  before timm
 import timm
 from timm.layers.drop import DropPath
 
+from segrank.encoders.hub import HubFile, timm_file
 from segrank.encoders.matching import Convert
 from segrank.errors import EncoderError
 from segrank.files import nearest
@@ -77,6 +78,24 @@ def check_name(name: str, options: dict[str, Any]) -> None:
             raise EncoderError(
                 f'{name} cannot take the option "{option}": {REFUSED[option]}', fix=f"leave {option} out"
             )
+
+
+def published(name: str) -> tuple[HubFile, str]:
+    """Where the hub has the pretrained weights of a model, and their tag.
+
+    Raises:
+        EncoderError: timm knows of none. WeightsError: they are not on the hub.
+    """
+    config = timm.get_pretrained_cfg(name)
+    if config is None or not config.has_weights:
+        every = timm.models.get_arch_pretrained_cfgs(name)
+        tags = [full for full, other in every.items() if other.has_weights]
+        raise EncoderError(
+            f"timm has no pretrained weights for {name}",
+            wanted=f"one of {', '.join(tags)}" if tags else "",
+            fix="use --weights FILE with a file of your own, or weights=random",
+        )
+    return timm_file(config, name), config.tag or name
 
 
 @functools.lru_cache(maxsize=8)

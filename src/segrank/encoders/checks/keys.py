@@ -12,17 +12,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from segrank import _torchvision  # noqa: F401  before timm
-
-# isort: split
-import timm
-
 from segrank.encoders.checkpoints import read_weights
 from segrank.encoders.checks.gradients import named
 from segrank.encoders.checks.report import Finding
 from segrank.encoders.checks.subject import Subject, core_of
 from segrank.encoders.encoder import Encoder
-from segrank.encoders.hub import pretrained_file
+from segrank.encoders.hub import obtain
+from segrank.encoders.reference import weights_file
+from segrank.encoders.timm_model import published
 from segrank.errors import EncoderError
 from segrank.record import WeightsReport
 from segrank.spec import parse_reference
@@ -101,11 +98,10 @@ def _against(file: Path, encoder: Encoder, report: WeightsReport, measured: dict
 def _file(subject: Subject) -> Path | None:
     """The weights file, where it is known and at hand."""
     if subject.weights != "pretrained":
-        return Path(subject.weights)
+        return weights_file(subject.weights, subject.reference)
     scheme, name, _ = parse_reference(subject.reference)
-    config = timm.get_pretrained_cfg(name) if scheme == "timm" else None
     try:
-        return pretrained_file(config, name) if config else None
+        return obtain(published(name)[0]) if scheme == "timm" else None
     except EncoderError:
         return None
 

@@ -43,6 +43,8 @@ def check_final_norm(seen: Trace, stated: NormStatement | None) -> Finding:
             )
         because = f", {stated.reason}" if stated else "; it is the model's last norm"
         return _finding("ok", f"{final.name} is applied once, and its output is the features{because}", "", measured)
+    if stated is not None and not stated.wanted:
+        return _finding("ok", f"rightly none: {stated.reason}", "", measured)
     if idle:
         return _finding(
             "wrong",
@@ -58,14 +60,12 @@ def check_final_norm(seen: Trace, stated: NormStatement | None) -> Finding:
             "compare with its publisher's code: most plain vision transformers end in a norm",
             measured,
         )
-    if stated.wanted:
-        return _finding(
-            "wrong",
-            f"missing: no norm is over the features (the last called is {last}), where one should be: {stated.reason}",
-            "apply the model's own final norm, with its weights, to the tokens",
-            measured,
-        )
-    return _finding("ok", f"rightly none: {stated.reason}", "", measured)
+    return _finding(
+        "wrong",
+        f"missing: no norm is over the features (the last called is {last}), where one should be: {stated.reason}",
+        "apply the model's own final norm, with its weights, to the tokens",
+        measured,
+    )
 
 
 def check_prefix(seen: Trace, backbone: nn.Module, grid: tuple[int, int]) -> Finding:
