@@ -1,0 +1,185 @@
+"""A study: encoders x settings x seeds, from a short file to the runs that it asks for. No torch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from segrank.cards import CARDS
+from segrank.errors import SpecError
+from segrank.files import nearest, read_yaml
+from segrank.spec import RunSpec, files_beside, spec_error
+from segrank.study.settings import SETTINGS, Setting, changes, setting_named
+
+STUDIES = Path(__file__).parent / "studies"
+"""The studies that come with segrank, a file each."""
+
+MAX_RUNS = 100_000
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study, and what it is there for."""
+
+    encoder: str
+    """As the study calls it: a card's name, or a reference."""
+    setting: str
+    spec: RunSpec
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is to be run."""
+
+    name: str
+    about: str
+    cells: tuple[Cell, ...]
+    """In order: a setting's encoders before the next setting, a seed's settings before the next seed, so that what is
+    there after a while is a whole ranking."""
+    absent: tuple[tuple[str, str], ...] = ()
+    """Encoder and setting of cells that stay empty, since there is no such variant of the encoder."""
+
+
+def _names(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _seeds(value: object) -> object:
+    """3 -> 0, 1, 2."""
+    return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class _File(BaseModel):
+    """A study's file, as it is written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(default="", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$|^$")
+    about: str = Field(default="", max_length=2000)
+    set: dict[str, Any] = {}
+    """Fields of every run."""
+    encoders: Annotated[list[str | dict[str, Any]], BeforeValidator(_names), Field(min_length=1, max_length=2000)]
+    settings: Annotated[list[str | dict[str, dict[str, Any]]], BeforeValidator(_names)] = []
+    factorial: list[str] = Field(default=[], max_length=10)
+    """Settings of which every combination is run, none of them included."""
+    seeds: Annotated[list[int], BeforeValidator(_seeds), Field(min_length=1, max_length=1000)] = [0]
+
+
+def shipped_studies() -> list[str]:
+    """The names of the studies that come with segrank."""
+    return sorted(path.stem for path in STUDIES.glob("*.yaml"))
+
+
+def read_study(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
+    """A study by its name, or from a YAML file.
+
+        encoders: [dinov2-base, mae-base, {encoder: "file:model.py:build", weights: mine.safetensors}]
+        settings: [base, freeze, freeze+patch8, {gentle: {lr: 3e-5}}]
+        seeds: 3
+        set: {dataset: camvid.yaml, steps: 5000}
+
+    Encoders are names of cards, references, or mappings of fields; `paper` stands for the ten that arXiv 2404.12172
+    compares, in base. Settings are names of `SETTINGS`, several joined by `+`, or a name with fields of its own.
+    `factorial: [freeze, patch8]` asks for every combination of these. `dataset`, `eval_dataset` and `weights` that are
+    files beside the study are found there.
+
+    Args:
+        source: the name of a study that comes with segrank, or a file.
+        overrides: fields of every run, instead of the file's.
+
+    Raises:
+        SpecError: what the study says cannot be run; the message names the cell.
+    """
+    path = STUDIES / f"{source}.yaml"
+    if "/" in str(source) or not path.is_file():
+        path = Path(source)
+        if not path.is_file():
+            shipped = shipped_studies()
+            raise SpecError(
+                f"there is no study {str(source)[:200]}",
+                wanted=f"a YAML file, or one of {', '.join(shipped)}",
+                fix=nearest(str(source), shipped),
+            )
+    content = read_yaml(path)
+    if odd := [key for key in content if not isinstance(key, str)]:
+        raise SpecError(f"{path} has the key {str(odd[0])[:80]}", wanted=", ".join(_File.model_fields))
+    try:
+        file = _File(**content)
+    except ValidationError as error:
+        raise spec_error(error, str(path), tuple(_File.model_fields)) from None
+    return _expand(file, path, {**file.set, **(overrides or {})})
+
+
+def _expand(file: _File, path: Path, common: dict[str, Any]) -> Study:
+    own = _own_settings(file)
+    names = _setting_names(file)
+    encoders = _encoders(file)
+    asked = len(encoders) * len(names) * len(file.seeds)
+    if asked > MAX_RUNS:
+        raise SpecError(f"{path} asks for {asked} runs", wanted=f"at most {MAX_RUNS}")
+    cells, absent = [], []
+    for seed, name in itertools.product(file.seeds, names):
+        setting = setting_named(name, own)
+        for encoder, fields in encoders.items():
+            try:
+                own_fields = {**common, **fields, "seed": seed}
+                spec = setting(RunSpec(**{**own_fields, **files_beside(own_fields, path.parent)}))
+            except SpecError as error:
+                raise SpecError(f"{path}, {encoder} under {name}: {error}") from error
+            if spec is not None:
+                cells.append(Cell(encoder, name, spec))
+            elif seed == file.seeds[0]:
+                absent.append((encoder, name))
+    return Study(file.name or path.stem, file.about, tuple(cells), tuple(absent))
+
+
+def _own_settings(file: _File) -> dict[str, Setting]:
+    own = {}
+    for entry in file.settings:
+        if isinstance(entry, dict):
+            for name, fields in entry.items():
+                if name in SETTINGS or "+" in name:
+                    raise SpecError(
+                        f'a setting of the study\'s own is called "{name[:80]}"',
+                        wanted="a name that no other setting has, without +",
+                    )
+                if stray := {"encoder", "weights", "seed"} & fields.keys():
+                    raise SpecError(
+                        f'the setting "{name[:80]}" sets {", ".join(sorted(stray))}',
+                        wanted="fields that are the same for every encoder",
+                        fix="encoders and seeds have lists of their own in a study",
+                    )
+                own[name] = changes(**fields)
+    return own
+
+
+def _setting_names(file: _File) -> list[str]:
+    names = [name for entry in file.settings for name in ([entry] if isinstance(entry, str) else entry)]
+    if file.factorial:
+        for chosen in itertools.product((False, True), repeat=len(file.factorial)):
+            names.append("+".join(itertools.compress(file.factorial, chosen)) or "base")
+    return list(dict.fromkeys(names)) or ["base"]
+
+
+def _encoders(file: _File) -> dict[str, dict[str, Any]]:
+    """What a study calls an encoder -> the fields that it stands for."""
+    encoders: dict[str, dict[str, Any]] = {}
+    for entry in file.encoders:
+        if isinstance(entry, dict):
+            fields = dict(entry)
+            name = str(fields.pop("name", "") or fields.get("encoder", ""))
+        elif entry == "paper":
+            paper = [card for card in CARDS.values() if card.in_paper and card.size == "base"]
+            encoders |= {card.name: {"encoder": card.reference} for card in paper}
+            continue
+        else:
+            name, fields = entry, {"encoder": CARDS[entry].reference if entry in CARDS else entry}
+        if name in encoders:
+            raise SpecError(f'the encoder "{name[:120]}" stands twice', fix="give one of them a `name` of its own")
+        encoders[name] = fields
+    return encoders
