@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from segrank.cli import app, main
 from segrank.data import open_dataset
 from segrank.data.official import OFFICIAL
 from segrank.data.palette import class_colours
-from segrank.errors import DataError, SpecError
+from segrank.errors import DataError, SegrankError, SpecError
 from segrank.record import Record
 from segrank.runner import run
 from segrank.spec import RunSpec
@@ -58,6 +59,18 @@ def test_evaluate_adds_an_evaluation_and_show_shows_it(finished: tuple[Path, Rec
     said = call("evaluate", record.key, "--split", "shift", "--store", store)
     assert "shift: 8 images" in said
     assert "shift: 8 images" in call("show", record.key, "--store", store)
+
+
+def test_further_figures_are_asked_for_and_shown(finished: tuple[Path, Record]) -> None:
+    store, record = finished
+    more = ("--also", "boundary,calibration,corruptions", "--corruptions", "jpeg,contrast", "--severities", "1,5")
+    for said in (call("evaluate", record.key, *more, "--store", store), call("show", record.key, "--store", store)):
+        for text in ("Boundary IoU %", "calibration error", "per-image mIoU", "jpeg", "severity 5", "less than the"):
+            assert text in said
+        assert said.count("frequency-weighted IoU") == said.count("classes, fp32")
+    for wrong in (("--severities", "3"), ("--also", "edges"), (*more[:-1], "7"), (*more[:-1], "x"), (*more[:3], "fog")):
+        with pytest.raises(SegrankError) if wrong[-1] in ("edges", "7", "fog") else nullcontext():
+            call("evaluate", record.key, *wrong, "--store", store, code=2)
 
 
 def test_predict_writes_index_masks_and_overlays(finished: tuple[Path, Record], tmp_path: Path) -> None:

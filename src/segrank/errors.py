@@ -7,7 +7,8 @@
     │   └── WeightsError  a weights file that is unsafe, damaged or of another model
     ├── StoreError        a results folder: a damaged or newer record, no such run, no space
     │   └── ClaimError    somebody else is running this run, or took it over
-    └── TrainingError     a run that cannot go on: loss not finite, out of memory at one image
+    ├── TrainingError     a run that cannot go on: loss not finite, out of memory at one image
+    └── RankingError      results that cannot be ranked: a table that cannot be read, rows that are not comparable
 
 A message says what was found, what was wanted and what to do.
 """
@@ -60,3 +61,7 @@ class ClaimError(StoreError):
 
 class TrainingError(SegrankError):
     """A run that cannot go on."""
+
+
+class RankingError(SegrankError):
+    """A table of results that cannot be read, or results that may not be ranked together."""

@@ -1,0 +1,284 @@
+"""Agreement of two rankings: Kendall's tau-b and weighted tau, with intervals; which pairs flip, and whether really."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from segrank.ranking.intervals import LEVEL, Estimates, error_covariances, only
+from segrank.ranking.posterior import true_scores, true_scores_of_two
+from segrank.ranking.ranks import holm, merit, pairwise, two_sided
+
+FloatArray = NDArray[np.float64]
+DRAWS = 2_000
+FEWEST_SAMPLED = 5
+"""Encoders, to speak of others than these: of four the interval holds too rarely (92 % at tau 0)."""
+MOST_ENCODERS = 100
+"""For which true scores of two settings are drawn together: the work grows with the third power."""
+MOST_FLIPS = 1_000
+"""That are listed; of 1,500 encoders half a million may flip."""
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Two encoders in one order in x, in the other in y. `a` is the one that x has ahead."""
+
+    a: str
+    b: str
+    difference_x: float
+    difference_y: float
+    p_value: float | None
+    """Of no flip: the larger of the two differences' p-values, Holm over all pairs."""
+    probability: float | None
+    """That the true orders differ here."""
+    verdict: Literal["real", "not settled", "unknown"]
+    """real: both orders are established; not settled: noise may have made it; unknown: there are no intervals."""
+
+
+@dataclass(frozen=True)
+class TauInterval:
+    low: float
+    high: float
+    level: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """tau that a repetition with new seeds and images would give."""
+
+    expected: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    encoders: tuple[str, ...]
+    """Those that both have, in the order of x."""
+    tau: float | None
+    """Kendall's tau-b (scipy's); none if one side is all ties or fewer than two encoders are shared."""
+    p_value: float | None
+    """scipy's, of independent orders."""
+    weighted_tau: float | None
+    """scipy's, additive hyperbolic weights: exchanges at the top count more. It has no p-value."""
+    interval: TauInterval | None
+    """Of the true orders' tau: these encoders."""
+    weighted_interval: TauInterval | None
+    interval_encoders: TauInterval | None
+    """Of the tau of scores such as these, if these encoders are a sample of encoders."""
+    ceiling_x: Ceiling | None
+    """x against its own repetition: noise alone lets a perfect agreement look no better."""
+    ceiling_y: Ceiling | None
+    same_order: float | None
+    """Probability of a tau as low as this or lower, if both true orders were the same."""
+    if_same: Ceiling | None
+    """The tau to expect with the noise of both sides, if both true orders were the same."""
+    moves: tuple[int, ...]
+    """Per encoder its rank in y - its rank in x, among the shared ones."""
+    flips: tuple[Flip, ...]
+    """The most certain first, then those with large differences; at most `MOST_FLIPS`."""
+    flipped: int
+    """How many flips there are, listed or not."""
+    really_flipped: int
+    """How many of them are real."""
+    note: str = ""
+
+
+def agreement(x: Estimates, y: Estimates, *, level: float = LEVEL, draws: int = DRAWS, seed: int = 0) -> Agreement:
+    """How far two settings order the same encoders alike.
+
+    Encoders are matched by name, and the direction of each metric is minded. Interval, ceilings and the probability of
+    a flip come from draws of the true scores (see `posterior`): draws around the scores themselves would be noisier
+    than these are, and their tau too low. There are none for fewer than three shared encoders, for more than
+    `MOST_ENCODERS`, or where one of the two has no errors to draw from.
+    """
+    names = tuple(name for name in x.encoders if name in y.encoders)
+    x, y = only(x, names), only(y, names)
+    merit_x, merit_y = merit(x), merit(y)
+    tau, p_value, weighted = _taus(merit_x, merit_y)
+    flipped = _flips(x, y, None, level)
+    plain = Agreement(
+        encoders=names,
+        tau=tau,
+        p_value=p_value,
+        weighted_tau=weighted,
+        interval=None,
+        weighted_interval=None,
+        interval_encoders=over_encoders(tau, len(names), level),
+        ceiling_x=None,
+        ceiling_y=None,
+        same_order=None,
+        if_same=None,
+        moves=tuple((_ranks(merit_y) - _ranks(merit_x)).tolist()),
+        flips=flipped.listed,
+        flipped=flipped.number,
+        really_flipped=flipped.real,
+        note=_why_not(x, y),
+    )
+    if plain.note or tau is None:
+        return plain
+    random = np.random.default_rng(seed)
+    true = true_scores_of_two(x, y, draws, random)
+    merits = _up(x) * true.x, _up(y) * true.y
+    products = _products(*merits)
+    same = _taus_of_one_order(x, y, draws, random)
+    return replace(
+        plain,
+        interval=_middle(products.mean(axis=1, dtype=np.float64), level),
+        weighted_interval=_middle(_weighted_of_draws(*merits, products), level),
+        ceiling_x=_ceiling(x, draws, level, random),
+        ceiling_y=_ceiling(y, draws, level, random),
+        same_order=float((same <= tau + 1e-9).mean()),
+        if_same=_expected(same, level),
+        flips=_flips(x, y, products, level).listed,
+        note="; ".join(f"{side}: {of.note}" for side, of in (("x", x), ("y", y)) if of.note),
+    )
+
+
+def _taus(x: FloatArray, y: FloatArray) -> tuple[float | None, float | None, float | None]:
+    """tau-b, its p-value and weighted tau; none of them where all are tied."""
+    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None, None, None
+    found = stats.kendalltau(x, y)
+    return float(found.statistic), float(found.pvalue), float(stats.weightedtau(x, y).statistic)
+
+
+def _why_not(x: Estimates, y: Estimates) -> str:
+    count = len(x.encoders)
+    if count < 3:
+        return f"{count} shared encoders: no interval for fewer than 3"
+    if count > MOST_ENCODERS:
+        return f"{count} shared encoders: no interval of the true orders' tau for more than {MOST_ENCODERS}"
+    without = [side for side, of in (("x", x), ("y", y)) if not of.covers]
+    return f"no interval of the true orders' tau: nothing is known of the errors of {' and '.join(without)}" * bool(
+        without
+    )
+
+
+def _products(x: FloatArray, y: FloatArray) -> NDArray[np.int8]:
+    """(draws, pairs): 1 for a pair in the same order, -1 for one in the other, 0 for a tie."""
+    a, b = np.triu_indices(x.shape[1], 1)
+    first, second = (np.sign(of[:, a] - of[:, b]).astype(np.int8) for of in (x, y))
+    return first * second
+
+
+def _tau_of_draws(x: FloatArray, y: FloatArray) -> FloatArray:
+    """(draws,): tau of each; draws have no ties."""
+    found: FloatArray = _products(x, y).mean(axis=1, dtype=np.float64)
+    return found
+
+
+def _weighted_of_draws(x: FloatArray, y: FloatArray, products: NDArray[np.int8]) -> FloatArray:
+    """(draws,): scipy's weighted tau where there are no ties: the mean of those with the ranks of x and of y."""
+    a, b = np.triu_indices(x.shape[1], 1)
+    found = np.zeros(len(x))
+    for side in (x, y):
+        weight = 1 / (1 + (-side).argsort(axis=1).argsort(axis=1))
+        of_pair = weight[:, a] + weight[:, b]
+        found += (of_pair * products).sum(axis=1) / of_pair.sum(axis=1) / 2
+    return found
+
+
+def _middle(draws: FloatArray, level: float) -> TauInterval:
+    # tau has steps: the interval ends on values that it can have
+    low = float(np.quantile(draws, (1 - level) / 2, method="lower"))
+    high = float(np.quantile(draws, (1 + level) / 2, method="higher"))
+    return TauInterval(low, high, level)
+
+
+def _ceiling(of: Estimates, draws: int, level: float, random: np.random.Generator) -> Ceiling:
+    true = true_scores(of, draws, random)
+    return _expected(_tau_of_draws(true + _noise(of, draws, random), true + _noise(of, draws, random)), level)
+
+
+def _expected(taus: FloatArray, level: float) -> Ceiling:
+    middle = _middle(taus, level)
+    return Ceiling(float(taus.mean()), middle.low, middle.high)
+
+
+def _taus_of_one_order(x: Estimates, y: Estimates, draws: int, random: np.random.Generator) -> FloatArray:
+    """(draws,): what noise alone leaves of a tau of 1: y's true scores are put in x's true order."""
+    true_x, true_y = (_up(of) * true_scores(of, draws, random) for of in (x, y))
+    place = true_x.argsort(axis=1).argsort(axis=1)
+    true_y = np.take_along_axis(np.sort(true_y, axis=1), place, axis=1)
+    return _tau_of_draws(true_x + _noise(x, draws, random), true_y + _noise(y, draws, random))
+
+
+def _noise(of: Estimates, draws: int, random: np.random.Generator) -> FloatArray:
+    """(draws, encoders) of the errors of scores."""
+    covariances = error_covariances(of)
+    parts = []
+    for covariance, number in zip(covariances, np.bincount(np.arange(draws) % len(covariances)), strict=True):
+        values, vectors = np.linalg.eigh(covariance)
+        parts.append(random.standard_normal((number, len(values))) * np.sqrt(np.maximum(values, 0)) @ vectors.T)
+    return random.permutation(np.concatenate(parts))
+
+
+class _Flips(NamedTuple):
+    listed: tuple[Flip, ...]
+    number: int
+    real: int
+
+
+def _flips(x: Estimates, y: Estimates, products: NDArray[np.int8] | None, level: float) -> _Flips:
+    a, b = np.triu_indices(len(x.encoders), 1)
+    apart_x, apart_y = (of[a] - of[b] for of in (merit(x), merit(y)))
+    flipped = np.sign(apart_x) * np.sign(apart_y) < 0
+    adjusted = None
+    if x.covers and y.covers:
+        # a flip is both orders at once: as unlikely by chance as the less certain of them
+        p = np.maximum(*(two_sided(pairwise(of))[a, b] for of in (x, y)))
+        adjusted = holm(np.where(flipped, p, 1.0))
+    at = np.flatnonzero(flipped)
+    if not at.size:
+        return _Flips((), 0, 0)
+    marked = np.minimum(*(np.abs(apart[at]) / of.value.std() for apart, of in ((apart_x, x), (apart_y, y))))
+    order = np.lexsort((-marked, np.zeros(len(at)) if adjusted is None else adjusted[at]))
+    found = []
+    for pair in at[order][:MOST_FLIPS].tolist():
+        first, second = (a[pair], b[pair]) if apart_x[pair] > 0 else (b[pair], a[pair])
+        p_value = None if adjusted is None else float(adjusted[pair])
+        found.append(
+            Flip(
+                a=x.encoders[first],
+                b=x.encoders[second],
+                difference_x=float(x.value[first] - x.value[second]),
+                difference_y=float(y.value[first] - y.value[second]),
+                p_value=p_value,
+                probability=None if products is None else float((products[:, pair] < 0).mean()),
+                verdict="unknown" if p_value is None else "real" if p_value <= 1 - level else "not settled",
+            )
+        )
+    real = 0 if adjusted is None else int((adjusted[at] <= 1 - level).sum())
+    return _Flips(tuple(found), len(at), real)
+
+
+def _ranks(merits: FloatArray) -> NDArray[np.int64]:
+    found: NDArray[np.int64] = stats.rankdata(-merits, method="min").astype(np.int64)
+    return found
+
+
+def _up(of: Estimates) -> int:
+    return 1 if of.higher_is_better else -1
+
+
+def over_encoders(tau: float | None, encoders: int, level: float) -> TauInterval | None:
+    """Those taus whose own spread over samples of encoders leaves `tau` likely; none for fewer than `FEWEST_SAMPLED`.
+
+    The spread is that of normal scores (Esscher, Skandinavisk Aktuarietidskrift 7, 1924, 201-219): what the jackknife
+    finds in a few encoders is too little where tau is high, and nothing where it is 1.
+    """
+    if tau is None or encoders < FEWEST_SAMPLED:
+        return None
+    may_be = np.linspace(-1, 1, 2001)
+    correlation = np.sin(np.pi / 2 * may_be)
+    of_three = 1 / 9 - (2 / np.pi * np.arcsin(correlation / 2)) ** 2
+    variance = 2 / (encoders * (encoders - 1)) * (1 - may_be**2 + 2 * (encoders - 2) * of_three)
+    likely = np.abs(may_be - tau) <= stats.norm.ppf((1 + level) / 2) * np.sqrt(np.maximum(variance, 0))
+    found = may_be[likely | np.isclose(may_be, tau, atol=1e-3)]
+    return TauInterval(float(min(found[0], tau)), float(max(found[-1], tau)), level)

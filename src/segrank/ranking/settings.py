@@ -1,0 +1,196 @@
+"""Settings to set beside each other: every protocol of the results, or every metric, with a short name. No torch.
+
+Encoders are matched from setting to setting by family, see `results`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from segrank.errors import RankingError
+from segrank.ranking.cell import Cell
+from segrank.ranking.comparable import Block, comparable
+from segrank.ranking.estimate_block import BlockEstimate, estimate_block
+from segrank.ranking.intervals import Estimates
+from segrank.ranking.leaderboard import Options, Unscored
+from segrank.ranking.refusal import leading
+from segrank.ranking.results import Metric, Results, across_settings
+from segrank.ranking.where import as_shown
+from segrank.spec import RunSpec
+
+MOST = 64
+"""Settings: of more there are too many pairs to look at."""
+_BARE = ("setting", "dataset", "split", "train_split", "eval_dataset", "eval_split", "corruption", "decoder")
+"""Fields whose values say what they are of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """One protocol and metric, and how it scores the encoders."""
+
+    name: str
+    values: Mapping[str, str]
+    """Of the fields in which the settings differ."""
+    metric: Metric
+    rows: pl.DataFrame
+    """Runs of the encoders that have all their seeds."""
+    cell: Cell
+    """Of these, without counts; encoders by the names that they have in every setting."""
+    of: Estimates
+    incomplete: Mapping[str, int]
+    """Encoders that are left out, and how many seeds they have."""
+    usual: int
+    """Seeds that they should have."""
+    unscored: tuple[Unscored, ...]
+
+
+def settings_of(
+    results: Results,
+    *,
+    metrics: Sequence[str] = (),
+    where: Sequence[str] = (),
+    across: Sequence[str] = (),
+    options: Options,
+) -> tuple[tuple[Setting, ...], tuple[str, ...]]:
+    """The settings, the base first, and what should be known of them, in words.
+
+    Args:
+        results: rows, from `results_of` or `read_results_file`.
+        metrics: each is a setting of its own; by default the first one of the results.
+        where: conditions on the rows.
+        across: fields in which the settings differ, of the protocol or any other; without, all in which they do.
+        options: how uncertainty is estimated.
+
+    Raises:
+        RankingError: there are fewer than two settings, or too many; settings differ in a field not named in `across`.
+    """
+    if results.rows.is_empty():
+        raise RankingError(f"there are no runs in {results.source}", fix="check the path; `segrank show` lists runs")
+    chosen = list({metric.name: metric for metric in map(results.metric, metrics or [""])}.values())
+    more = [name for name in across if name in results.rows.columns and name not in _fields(results)]
+    results = replace(results, protocol=(*results.protocol, *dict.fromkeys(more)))
+    blocks, left_out = [], ""
+    for metric in chosen:
+        found, left_out = comparable(results, metric, where=where, across=across, every=not across)
+        blocks += [(metric, block) for block in found]
+    if not 1 < len(blocks) <= MOST:
+        raise RankingError(
+            f"{results.source} has {len(blocks)} setting{'s' * (len(blocks) != 1)} to compare",
+            wanted=f"2 to {MOST}: protocols that differ in a field, or metrics",
+            fix="choose with --where, or name the fields with --across"
+            if len(blocks) > 1
+            else f"--metrics A,B, or --across FIELD, such as {_sizes(results)}",
+        )
+    values = _values(results, [block for _, block in blocks])
+    names = _names(values, [metric.name for metric, _ in blocks] if len(chosen) > 1 else None)
+    estimated = _estimates(results, blocks, options)
+    settings = [
+        Setting(
+            name=name,
+            values=of_block,
+            metric=metric,
+            rows=one.complete_rows,
+            cell=replace(one.cell, images=None),
+            of=one.of,
+            incomplete={label: count for label, count in one.seeds.items() if count < one.usual},
+            usual=one.usual,
+            unscored=one.unscored,
+        )
+        for name, of_block, (metric, _), one in zip(names, values, blocks, estimated, strict=True)
+    ]
+    settings.sort(key=lambda setting: setting.name != BASE)
+    return tuple(settings), tuple(_notes(results, settings, left_out))
+
+
+BASE = "base"
+
+
+def _fields(results: Results) -> set[str]:
+    return {*results.protocol, *(results.names or {}).values()}
+
+
+def _sizes(results: Results) -> str:
+    """A field that is no part of a protocol and yet tells settings apart, if there is one."""
+    sizes = "card_size" in results.rows.columns and results.rows["card_size"].drop_nulls().n_unique() > 1
+    return "card_size" if sizes else "dataset"
+
+
+def _values(results: Results, blocks: Sequence[Block]) -> list[dict[str, str]]:
+    """Of each block, what it has in the fields in which not all are the same."""
+    rows = pl.concat([block.rows for block in blocks])
+    differing = [name for name in results.protocol if len({block.protocol[name] for block in blocks}) > 1]
+    fields = leading(results, rows, differing)
+    return [{name: as_shown(block.rows[name])[0] for name in fields} for block in blocks]
+
+
+def _names(values: Sequence[Mapping[str, str]], metrics: Sequence[str] | None) -> list[str]:
+    """`base`, and what differs from it; with a single field, its value; with several metrics, their names."""
+    fields = list(values[0])
+    if len(fields) > 1 and len({of.get("setting") for of in values}) == len({tuple(of.values()) for of in values}):
+        fields = ["setting"]
+    if len(fields) < 2:
+        names = [", ".join(_shown(name, of[name]) for name in fields) for of in values]
+    else:
+        base = _base(values)
+        apart = [{name: of[name] for name in fields if of[name] != base[name]} for of in values]
+        names = [", ".join(_shown(name, value) for name, value in of.items()) or BASE for of in apart]
+    if metrics is None:
+        return names
+    return [", ".join(filter(None, pair)) for pair in zip(metrics, names, strict=True)]
+
+
+def _shown(field: str, value: str) -> str:
+    return value if field in _BARE else f"{field}={value}"
+
+
+def _base(values: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
+    """The setting from which the others differ in the fewest fields; of several, the one with the most defaults."""
+
+    def apart(of: Mapping[str, str]) -> int:
+        return sum(of[name] != other[name] for other in values for name in of)
+
+    def changed(of: Mapping[str, str]) -> int:
+        fields = RunSpec.model_fields
+        return sum(value != str(fields[name].default).lower() for name, value in of.items() if name in fields)
+
+    return min(values, key=lambda of: (apart(of), changed(of)))
+
+
+def _estimates(results: Results, blocks: Sequence[tuple[Metric, Block]], options: Options) -> list[BlockEstimate]:
+    rows = pl.concat([block.rows.with_columns(_at=pl.lit(at)) for at, (_, block) in enumerate(blocks)])
+    names = across_settings(rows, ["_at"]).select("label", "across").unique("label")
+    called = dict(names.iter_rows())
+    draw_seeds: dict[tuple[str, ...], int] = {}
+    return [estimate_block(results, _renamed(block, called), metric, options, draw_seeds) for metric, block in blocks]
+
+
+def _renamed(block: Block, called: Mapping[str, str]) -> Block:
+    """Encoders by their names from setting to setting; one that has no score here keeps its own."""
+
+    def named(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.with_columns(pl.col("label").replace(called)) if called else rows
+
+    return replace(block, rows=named(block.rows), without_score=named(block.without_score))
+
+
+def _notes(results: Results, settings: Sequence[Setting], left_out: str) -> list[str]:
+    notes = []
+    guessed = [setting.metric for setting in settings if setting.metric.guessed]
+    for direction in ("higher", "lower"):
+        if names := list(dict.fromkeys(metric.name for metric in guessed if metric.direction == direction)):
+            notes.append(f"{direction} is taken to be better, by the name, of {', '.join(names)}")
+    if settings[0].name == BASE:
+        values = ", ".join(f"{name}={value}" for name, value in settings[0].values.items())
+        notes.append(f"base is {values}; other settings are called by what differs")
+    for setting in settings:
+        if setting.incomplete:
+            short = ", ".join(f"{name} ({count})" for name, count in setting.incomplete.items())
+            notes.append(f"left out of {setting.name}, with fewer than {setting.usual} seeds: {short}")
+        if setting.unscored:
+            lost = ", ".join(f"{run.encoder} ({run.status}, run {run.run})" for run in setting.unscored[:6])
+            more = f" and {len(setting.unscored) - 6} more" if len(setting.unscored) > 6 else ""
+            notes.append(f"without a score under {setting.name}: {lost}{more}")
+    return [*notes, *(note for note in (left_out, *results.notes) if note)]
