@@ -5,8 +5,8 @@
 NAME is a timm name; without one, all that have a card. For each name and each cell (crop/patch) one process
 - builds the encoder on the meta device and runs it there, which gives shapes and an estimate of memory;
 - where the estimate fits, has timm build the model at its own size with random values, saves it as a checkpoint,
-  builds the encoder from that file and runs it on noise, in bf16 autocast as a GPU would; at 512/16 backwards as
-  well, as far as that fits.
+  builds the encoder from that file and runs it on noise, in bf16 autocast as a GPU would; at 512/16, up to size
+  large, backwards as well, as far as that fits.
 What does not fit, 1024/8, and everything with --shapes, is known by its shapes only, and the table says so.
 
 Results are appended to the file as JSON lines, one for each name and cell, and are not made again. The table is
@@ -37,6 +37,7 @@ from segrank import _torchvision  # noqa: F401  before timm
 import timm
 
 from segrank.cards import CARDS
+from segrank.cards.card import SIZE_LIMITS_M
 from segrank.encoders.build import build_encoder
 from segrank.encoders.encoder import Encoder
 from segrank.errors import SegrankError
@@ -153,7 +154,8 @@ def run(name: str, cell: str, memory_gib: float, *, shapes: bool) -> dict[str, A
     if not bool(torch.isfinite(features).all()):
         return {**result, "status": "failed", "reason": "features are not finite"}
     result["status"] = "forward"
-    if cell == GRADIENTS_AT and backward_gib * HEADROOM <= memory_gib:
+    small_enough = result["parameters_m"] <= SIZE_LIMITS_M["large"] and backward_gib * HEADROOM <= memory_gib
+    if cell == GRADIENTS_AT and small_enough:
         with _mixed():
             loss = encoder.train()(images).float().square().mean()
         loss.backward()

@@ -12,8 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from segrank import console, console_evaluations
+from segrank.cli_agree import agree
+from segrank.cli_compare import compare
+from segrank.cli_diagnose import diagnose
+from segrank.cli_effects import effects
 from segrank.cli_encoders import encoders_app
+from segrank.cli_place import place
 from segrank.cli_ranking import rank
+from segrank.cli_recommend import recommend
 from segrank.errors import SegrankError, StoreError
 from segrank.progress import ConsoleReporter, plain
 from segrank.record import Record
@@ -298,6 +304,12 @@ def cache(
 
 
 app.command()(rank)
+app.command()(effects)
+app.command()(diagnose)
+app.command()(agree)
+app.command()(recommend)
+app.command()(compare)
+app.command()(place)
 
 
 def main() -> None:

@@ -26,7 +26,8 @@ MetricOption = Annotated[
 WhereOption = Annotated[
     list[str],
     typer.Option(
-        metavar="FIELD=VALUE", help="Only such rows; also `!=`, and `*` for any text. One field twice: either value."
+        metavar="FIELD=VALUE",
+        help="Only such rows; also `!=`, `<`, `<=`, `>`, `>=`; `*` is any text. One field twice: either value.",
     ),
 ]
 AcrossOption = Annotated[

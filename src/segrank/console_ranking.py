@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
 import sys
 from collections.abc import Callable, Sequence
 
-from rich import box
-from rich.table import Table
-
 from segrank.console import out
+from segrank.console_tables import markdown_table, one_line, print_csv, print_table
 from segrank.progress import plain
 from segrank.ranking.export import as_data, frame
 from segrank.ranking.leaderboard import Board, Entry, Leaderboard
@@ -21,8 +16,6 @@ from segrank.ranking.where import cut
 from segrank.ranking.words import answer, digits_for, remarks, shown, title
 
 OVERALL = Metric("overall", "higher")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes text that begins so for a formula (OWASP, CSV injection)."""
 _GAP = 3
 _SPARED = ("GFLOP", "ms/image", "M param.", "memory GiB", "mean rank", "train h", "licence", "seeds", "note")
 """Columns of a table that go first where a terminal is too narrow, in this order."""
@@ -41,13 +34,8 @@ def _print_table(leaderboard: Leaderboard) -> None:
     wide = not sys.stdout.isatty()
     headings, rows = cells(leaderboard, width=None if wide else _ENCODER_WIDTH)
     spared = [] if wide else _spared(headings, rows, console.width)
-    table = Table(box=None if wide else box.SIMPLE_HEAD)
-    for heading in headings:
-        if heading not in spared:
-            table.add_column(plain(heading), justify="left" if heading in _TEXT else "right")
-    for row in rows:
-        table.add_row(*(plain(cell) for heading, cell in zip(headings, row, strict=True) if heading not in spared))
-    console.print(table)
+    kept = [at for at, heading in enumerate(headings) if heading not in spared]
+    print_table([headings[at] for at in kept], [[row[at] for at in kept] for row in rows], _TEXT)
     left_out = [f"No room for {', '.join(spared)}: --format csv has all columns."] if spared else []
     for line in [*remarks(leaderboard), *left_out]:
         console.print(plain(line), soft_wrap=True)
@@ -66,22 +54,13 @@ def _spared(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) 
 
 
 def _print_markdown(leaderboard: Leaderboard) -> None:
-    headings, rows = cells(leaderboard)
-    lines = [_one_line(_headline(leaderboard)), "", _markdown_row(headings)]
-    lines.append("|" + "|".join(" --- " if heading in _TEXT else " ---: " for heading in headings) + "|")
-    lines += [_markdown_row(row) for row in rows]
-    lines += ["", *(f"- {_one_line(line)}" for line in remarks(leaderboard))]
+    lines = [one_line(_headline(leaderboard)), "", *markdown_table(*cells(leaderboard), _TEXT)]
+    lines += ["", *(f"- {one_line(line)}" for line in remarks(leaderboard))]
     print("\n".join(lines))
 
 
 def _print_csv(leaderboard: Leaderboard) -> None:
-    table = frame(leaderboard)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(_harmless, table.columns))
-    for row in table.iter_rows():
-        writer.writerow(_harmless(value) if isinstance(value, str) else value for value in row)
-    print(text.getvalue(), end="")
+    print_csv(frame(leaderboard))
 
 
 def _print_json(leaderboard: Leaderboard) -> None:
@@ -182,17 +161,3 @@ def _probability(value: float | None) -> str:
     if value is None:
         return ""
     return "<0.01" if value < 0.005 else ">0.99" if value > 0.995 else f"{value:.2f}"
-
-
-def _one_line(text: str) -> str:
-    """No control characters, and nothing that Markdown takes for more than text."""
-    printable = "".join(c if c.isprintable() else " " for c in text)
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", printable)
-
-
-def _markdown_row(row: Sequence[str]) -> str:
-    return f"| {' | '.join(map(_one_line, row))} |"
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text

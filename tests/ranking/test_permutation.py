@@ -34,7 +34,8 @@ def test_groups_of_one_size_can_be_renamed() -> None:
     found = between_groups(np.array([0.0, 1, 10, 11]), np.array([0, 0, 1, 1]))
     assert (found.permutations, found.smallest, found.p_value) == (6, 2 / 6, 2 / 6)
     three = between_groups(np.array([0.0, 1, 10, 11, 30, 31]), np.array([0, 0, 1, 1, 2, 2]))
-    assert (three.permutations, three.p_value, three.smallest) == (90, pytest.approx(6 / 90), 6 / 90)
+    assert (three.permutations, three.smallest) == (90, 6 / 90)
+    assert three.p_value == pytest.approx(6 / 90)
 
 
 def test_equal_values_give_no_evidence() -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from segrank.ranking.flips import Flip, flips
 from segrank.ranking.intervals import LEVEL, Estimates, error_covariances, only
 from segrank.ranking.posterior import true_scores, true_scores_of_two
-from segrank.ranking.ranks import holm, merit, pairwise, two_sided
+from segrank.ranking.ranks import merit
 
 FloatArray = NDArray[np.float64]
 DRAWS = 2_000
@@ -19,24 +19,6 @@ FEWEST_SAMPLED = 5
 """Encoders, to speak of others than these: of four the interval holds too rarely (92 % at tau 0)."""
 MOST_ENCODERS = 100
 """For which true scores of two settings are drawn together: the work grows with the third power."""
-MOST_FLIPS = 1_000
-"""That are listed; of 1,500 encoders half a million may flip."""
-
-
-@dataclass(frozen=True)
-class Flip:
-    """Two encoders in one order in x, in the other in y. `a` is the one that x has ahead."""
-
-    a: str
-    b: str
-    difference_x: float
-    difference_y: float
-    p_value: float | None
-    """Of no flip: the larger of the two differences' p-values, Holm over all pairs."""
-    probability: float | None
-    """That the true orders differ here."""
-    verdict: Literal["real", "not settled", "unknown"]
-    """real: both orders are established; not settled: noise may have made it; unknown: there are no intervals."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +63,7 @@ class Agreement:
     moves: tuple[int, ...]
     """Per encoder its rank in y - its rank in x, among the shared ones."""
     flips: tuple[Flip, ...]
-    """The most certain first, then those with large differences; at most `MOST_FLIPS`."""
+    """The most certain first, then those with large differences; at most `flips.MOST_FLIPS`."""
     flipped: int
     """How many flips there are, listed or not."""
     really_flipped: int
@@ -95,13 +77,13 @@ def agreement(x: Estimates, y: Estimates, *, level: float = LEVEL, draws: int = 
     Encoders are matched by name, and the direction of each metric is minded. Interval, ceilings and the probability of
     a flip come from draws of the true scores (see `posterior`): draws around the scores themselves would be noisier
     than these are, and their tau too low. There are none for fewer than three shared encoders, for more than
-    `MOST_ENCODERS`, or where one of the two has no errors to draw from.
+    `MOST_ENCODERS`, where one of the two has no errors to draw from, or without draws.
     """
     names = tuple(name for name in x.encoders if name in y.encoders)
     x, y = only(x, names), only(y, names)
     merit_x, merit_y = merit(x), merit(y)
     tau, p_value, weighted = _taus(merit_x, merit_y)
-    flipped = _flips(x, y, None, level)
+    flipped = flips(x, y, None, level)
     plain = Agreement(
         encoders=names,
         tau=tau,
@@ -120,7 +102,7 @@ def agreement(x: Estimates, y: Estimates, *, level: float = LEVEL, draws: int = 
         really_flipped=flipped.real,
         note=_why_not(x, y),
     )
-    if plain.note or tau is None:
+    if plain.note or tau is None or not draws:
         return plain
     random = np.random.default_rng(seed)
     true = true_scores_of_two(x, y, draws, random)
@@ -135,7 +117,7 @@ def agreement(x: Estimates, y: Estimates, *, level: float = LEVEL, draws: int = 
         ceiling_y=_ceiling(y, draws, level, random),
         same_order=float((same <= tau + 1e-9).mean()),
         if_same=_expected(same, level),
-        flips=_flips(x, y, products, level).listed,
+        flips=flips(x, y, products, level).listed,
         note="; ".join(f"{side}: {of.note}" for side, of in (("x", x), ("y", y)) if of.note),
     )
 
@@ -217,45 +199,6 @@ def _noise(of: Estimates, draws: int, random: np.random.Generator) -> FloatArray
         values, vectors = np.linalg.eigh(covariance)
         parts.append(random.standard_normal((number, len(values))) * np.sqrt(np.maximum(values, 0)) @ vectors.T)
     return random.permutation(np.concatenate(parts))
-
-
-class _Flips(NamedTuple):
-    listed: tuple[Flip, ...]
-    number: int
-    real: int
-
-
-def _flips(x: Estimates, y: Estimates, products: NDArray[np.int8] | None, level: float) -> _Flips:
-    a, b = np.triu_indices(len(x.encoders), 1)
-    apart_x, apart_y = (of[a] - of[b] for of in (merit(x), merit(y)))
-    flipped = np.sign(apart_x) * np.sign(apart_y) < 0
-    adjusted = None
-    if x.covers and y.covers:
-        # a flip is both orders at once: as unlikely by chance as the less certain of them
-        p = np.maximum(*(two_sided(pairwise(of))[a, b] for of in (x, y)))
-        adjusted = holm(np.where(flipped, p, 1.0))
-    at = np.flatnonzero(flipped)
-    if not at.size:
-        return _Flips((), 0, 0)
-    marked = np.minimum(*(np.abs(apart[at]) / of.value.std() for apart, of in ((apart_x, x), (apart_y, y))))
-    order = np.lexsort((-marked, np.zeros(len(at)) if adjusted is None else adjusted[at]))
-    found = []
-    for pair in at[order][:MOST_FLIPS].tolist():
-        first, second = (a[pair], b[pair]) if apart_x[pair] > 0 else (b[pair], a[pair])
-        p_value = None if adjusted is None else float(adjusted[pair])
-        found.append(
-            Flip(
-                a=x.encoders[first],
-                b=x.encoders[second],
-                difference_x=float(x.value[first] - x.value[second]),
-                difference_y=float(y.value[first] - y.value[second]),
-                p_value=p_value,
-                probability=None if products is None else float((products[:, pair] < 0).mean()),
-                verdict="unknown" if p_value is None else "real" if p_value <= 1 - level else "not settled",
-            )
-        )
-    real = 0 if adjusted is None else int((adjusted[at] <= 1 - level).sum())
-    return _Flips(tuple(found), len(at), real)
 
 
 def _ranks(merits: FloatArray) -> NDArray[np.int64]:

@@ -122,15 +122,16 @@ def _with(
     seeds: Part | None, images: Part | None, now: int, number: NDArray[np.int64], times: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Standard errors and degrees of freedom with that number of seeds instead of `now`, or `times` as many images."""
-    own = seeds.shared * now / number / times if seeds else np.zeros(1)  # of one seed, on each image
+    fewer, times = np.broadcast_arrays(now / number, times)
+    own = (seeds.shared if seeds else 0) * fewer / times  # of one seed, on each image
     more_seeds = more_images = None
     if seeds:
-        of_seeds = np.maximum(seeds.variance - seeds.shared, 0) * now / number
-        df = seeds.df * (number - 1) / (now - 1) if now > 1 else seeds.df + 0.0 * number
+        of_seeds = np.maximum(seeds.variance - seeds.shared, 0) * fewer
+        df = seeds.df * ((now / fewer - 1) / (now - 1) if now > 1 else np.ones(fewer.shape))
         more_seeds = Part(of_seeds + own, df, own)
     if images:
         of_images = np.maximum(images.variance - (seeds.shared if seeds else 0), 0) / times
-        more_images = Part(of_images + own, images.df * times, np.zeros(1))
+        more_images = Part(of_images + own, images.df * times, np.zeros(times.shape))
     return combined(more_seeds, more_images)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 from segrank.errors import RankingError
@@ -28,7 +26,7 @@ class BlockEstimate:
     usual: int
     """Seeds that an encoder should have."""
     seeds: Mapping[str, int]
-    """By label, how many each has."""
+    """By label, how many each has; without those that are exempt."""
     unscored: tuple[Unscored, ...]
     cell: Cell
     """Of the encoders that have all their seeds."""
@@ -40,7 +38,13 @@ class BlockEstimate:
 
 
 def estimate_block(
-    results: Results, block: Block, metric: Metric, options: Options, draw_seeds: dict[tuple[str, ...], int]
+    results: Results,
+    block: Block,
+    metric: Metric,
+    options: Options,
+    draw_seeds: dict[tuple[str, ...], int],
+    *,
+    exempt: Collection[str] = (),
 ) -> BlockEstimate:
     """
     Args:
@@ -49,6 +53,7 @@ def estimate_block(
         metric: of the scores.
         options: how uncertainty is estimated.
         draw_seeds: images -> seed of their resampling: the same images are resampled alike, others independently.
+        exempt: labels of encoders that may have fewer seeds than the others.
 
     Raises:
         RankingError: all counts are damaged, or evaluations cannot be paired.
@@ -65,8 +70,9 @@ def estimate_block(
                 f"{results.source}: the counts of all {len(wrong)} runs are damaged; {next(iter(wrong.values()))}",
                 fix="restore them, or evaluate the runs again",
             )
-    usual, seeds = complete(rows)
-    full = rows.filter(pl.col("label").is_in([label for label, count in seeds.items() if count >= usual]))
+    known = rows.filter(~pl.col("label").is_in(list(exempt)))
+    usual, seeds = complete(rows if known.is_empty() else known)
+    full = rows.filter(pl.col("label").is_in([label for label, count in seeds.items() if count >= usual] + [*exempt]))
     if counts is None and options.group_images:
         raise RankingError(
             f"images were to be grouped, but {metric.name} of {results.source} comes without counts per image",
@@ -77,9 +83,8 @@ def estimate_block(
     if cell.images is not None:
         seed = draw_seeds.setdefault(cell.images.names, options.seed + len(draw_seeds))
         draws = image_draws(cell.images, resamples=options.resamples, seed=seed)
-    # means that do not depend on the order of the seeds: else rounding would part equal encoders
-    of = replace(estimates(cell, draws), value=np.array([math.fsum(scores) / len(scores) for scores in cell.scores]))
-    return BlockEstimate(rows, usual, seeds, _unscored([block.without_score, damaged]), cell, of)
+    unscored = _unscored([block.without_score, damaged])
+    return BlockEstimate(rows, usual, seeds, unscored, cell, estimates(cell, draws))
 
 
 def _unscored(parts: Sequence[pl.DataFrame]) -> tuple[Unscored, ...]:

@@ -16,13 +16,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from segrank.ranking.cell import Cell
-from segrank.ranking.influence import influence
-from segrank.ranking.moderated import moderated
-from segrank.ranking.resample import ImageDraws, image_draws
+from segrank.ranking.noise import ImageNoise, SeedNoise, image_noise, paired_seed_noise, seed_noise
+from segrank.ranking.resample import ImageDraws
 
 LEVEL = 0.95
-_ROUNDING = 1e-12
-"""Of sums of a few scores, beside the scores."""
 FloatArray = NDArray[np.float64]
 Source = Literal["seeds", "images"]
 
@@ -46,37 +43,6 @@ class Estimate:
     interval: Interval | None
     note: str = ""
     """In words: why there is no interval, or what it leaves out. Empty if it covers seeds and images."""
-
-
-@dataclass(frozen=True, eq=False)
-class SeedNoise:
-    """What training again with another seed changes, per encoder (encoders,)."""
-
-    variance: FloatArray
-    """Of one seed's score, on these images."""
-    df: FloatArray
-    total_df: float
-    """Of all encoders together."""
-
-
-@dataclass(frozen=True, eq=False)
-class ImageNoise:
-    """What other images would change, in the mean over seeds."""
-
-    names: tuple[str, ...]
-    seed: int
-    """Of the resamples: two cells with the same names and seed were resampled alike."""
-    draws: NDArray[np.float32]
-    """(resamples, encoders): the mean over seeds of mIoU in each resample."""
-    covariance: FloatArray
-    """(encoders, encoders): of `draws`, and of `hidden`."""
-    moved: FloatArray
-    """(encoders, images), as in `influence`."""
-    hidden: FloatArray
-    """(encoders, images), as in `influence`."""
-    per_seed: FloatArray
-    """(encoders,): variance over images of what is one seed's own. It is part of the variance between seeds' scores on
-    these images too, and must not be counted twice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,55 +95,9 @@ def estimates(cell: Cell, draws: ImageDraws | None = None) -> Estimates:
         # exact sums do not depend on the order of the seeds: else rounding would part equal encoders
         value=np.array([math.fsum(scores) / len(scores) for scores in cell.scores]),
         seeds=np.array([len(seeds) for seeds in cell.seeds]),
-        seed_noise=_seed_noise(cell),
-        paired_seed_noise=_paired_seed_noise(cell),
-        image_noise=_image_noise(cell, draws),
-    )
-
-
-def _seed_noise(cell: Cell) -> SeedNoise | None:
-    df = np.array([len(scores) - 1.0 for scores in cell.scores])
-    if all(np.ptp(scores) == 0 for scores in cell.scores):  # one seed each; or a seed that changed nothing
-        return None
-    variance = np.array([scores.var(ddof=1) if len(scores) > 1 else 0.0 for scores in cell.scores])
-    return SeedNoise(*moderated(variance, df), float(df.sum()))
-
-
-def _paired_seed_noise(cell: Cell) -> SeedNoise | None:
-    """Residuals of encoder + seed. With two encoders their difference has the variance of the paired t test."""
-    count, seeds = len(cell.encoders), sorted(cell.seeds[0])
-    if count < 2 or all(np.ptp(s) == 0 for s in cell.scores) or any(sorted(others) != seeds for others in cell.seeds):
-        return None
-    scores = np.stack([s[np.argsort(names)] for s, names in zip(cell.scores, cell.seeds, strict=True)])
-    residual = scores - scores.mean(axis=1, keepdims=True) - scores.mean(axis=0) + scores.mean()
-    if np.abs(residual).max() <= _ROUNDING * np.abs(scores).max():
-        # all move alike: coarse numbers do so by chance, and an error of 0 would make any difference certain
-        return None
-    df = np.full(count, (len(seeds) - 1) * (count - 1) / count)
-    return SeedNoise(*moderated((residual**2).sum(axis=1) / df, df), float(df.sum()))
-
-
-def _image_noise(cell: Cell, draws: ImageDraws | None) -> ImageNoise | None:
-    images = cell.images
-    if images is None or len(images.names) < 2:
-        return None
-    draws = image_draws(images) if draws is None else draws
-    assert draws.names == images.names, "draws of other images"
-    mean = np.stack([miou.mean(axis=1) for miou in draws.miou], axis=1)
-    own = [
-        (miou - miou.mean(axis=1, keepdims=True)).var(axis=0, dtype=np.float64).sum() / max(1, miou.shape[1] - 1)
-        for miou in draws.miou
-    ]
-    per_image = [influence(images, encoder) for encoder in range(len(cell.encoders))]
-    hidden = np.stack([each.hidden for each in per_image])
-    return ImageNoise(
-        names=draws.names,
-        seed=draws.seed,
-        draws=mean,
-        covariance=np.atleast_2d(np.cov(mean, rowvar=False, dtype=np.float64)) + hidden @ hidden.T,
-        moved=np.stack([each.moved for each in per_image]),
-        hidden=hidden,
-        per_seed=np.array(own),
+        seed_noise=seed_noise(cell),
+        paired_seed_noise=paired_seed_noise(cell),
+        image_noise=image_noise(cell, draws),
     )
 
 
@@ -258,6 +178,7 @@ class Part(NamedTuple):
 
 
 def seed_part(of: Estimates, noise: SeedNoise | None, *encoders: NDArray[np.intp]) -> Part | None:
+    """Of the scores of some encoders, or of the differences (or sums) of two lists of them."""
     if noise is None:
         return None
     terms = [noise.variance[at] / of.seeds[at] for at in encoders]

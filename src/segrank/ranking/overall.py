@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segrank.ranking.cell import Cell
-from segrank.ranking.intervals import Estimates, ImageNoise, SeedNoise, estimates
+from segrank.ranking.intervals import Estimates, estimates, only
+from segrank.ranking.noise import ImageNoise, SeedNoise
 
 FloatArray = NDArray[np.float64]
 
@@ -52,6 +53,19 @@ class Part:
         """(encoders,): more is better, mean 0, standard deviation 1."""
         found: FloatArray = self.factor / self.weight * (self.of.value - self.of.value.mean())
         return found
+
+
+def part_of(cell: Cell, of: Estimates, encoders: Sequence[str], weight: float) -> Part:
+    """A cell and its estimates for some of its encoders."""
+    at = [cell.encoders.index(name) for name in encoders]
+    chosen = Cell(
+        encoders=tuple(encoders),
+        seeds=tuple(cell.seeds[i] for i in at),
+        runs=tuple(cell.runs[i] for i in at),
+        scores=tuple(cell.scores[i] for i in at),
+        higher_is_better=cell.higher_is_better,
+    )
+    return Part(chosen, only(of, encoders), weight)
 
 
 def overall(parts: Sequence[Part]) -> Estimates:

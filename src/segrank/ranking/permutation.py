@@ -19,6 +19,8 @@ from scipy import stats
 MOST_EXACT = 20_000
 """Permutations that are all looked at."""
 SAMPLED = 20_000
+_AT_ONCE = 2**21
+"""Values held: permutations x encoders."""
 _TIE = 1e-9
 """Relative: sums in another order differ by rounding."""
 FloatArray = NDArray[np.float64]
@@ -33,7 +35,7 @@ class Permuted:
     smallest: float
     """That this test could have given, whatever the scores, if none are equal."""
     permutations: int
-    """How many there are."""
+    """How many there are; of more than 2^62, so many."""
     exact: bool
     """Whether all were looked at, and not a sample."""
 
@@ -89,7 +91,8 @@ def of_ranks(x: FloatArray, y: FloatArray, *, seed: int = 0) -> Permuted:
     first, second = (stats.rankdata(of) - (len(of) + 1) / 2 for of in (x, y))
 
     def size(order: Groups) -> FloatArray:
-        return np.abs(second[order] @ first)
+        found: FloatArray = np.abs(second[order] @ first)
+        return found
 
     def some(random: np.random.Generator, number: int) -> Groups:
         return random.permuted(np.broadcast_to(np.arange(len(x)), (number, len(x))).copy(), axis=1)
@@ -113,9 +116,13 @@ def _test(
     if count <= MOST_EXACT:
         p = float((statistic(np.array(list(every()), np.intp)) >= observed).mean())
         return Permuted(p, alike / count, count, True)
-    hits = int((statistic(some(np.random.default_rng(seed), SAMPLED)) >= observed).sum())
+    random, hits, left = np.random.default_rng(seed), 0, SAMPLED
+    while left:
+        number = min(left, max(1, _AT_ONCE // len(seen)))
+        hits += int((statistic(some(random, number)) >= observed).sum())
+        left -= number
     # the permutation seen is one of those that may be drawn (Phipson and Smyth 2010)
-    return Permuted((1 + hits) / (1 + SAMPLED), max(alike / count, 1 / (1 + SAMPLED)), count, False)
+    return Permuted((1 + hits) / (1 + SAMPLED), max(alike / count, 1 / (1 + SAMPLED)), min(count, 2**62), False)
 
 
 def _labellings(sizes: Sequence[int]) -> Iterator[Sequence[int]]:

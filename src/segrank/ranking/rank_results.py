@@ -13,9 +13,9 @@ from segrank.errors import RankingError
 from segrank.ranking.cell import Cell
 from segrank.ranking.comparable import Block, comparable
 from segrank.ranking.estimate_block import estimate_block
-from segrank.ranking.intervals import Estimates, only, score
+from segrank.ranking.intervals import Estimates, score
 from segrank.ranking.leaderboard import COSTS, Board, Entry, Leaderboard, Options, Scored, Unscored
-from segrank.ranking.overall import Part, overall
+from segrank.ranking.overall import overall, part_of
 from segrank.ranking.ranks import Ranking, rank
 from segrank.ranking.results import Metric, Results
 
@@ -148,7 +148,7 @@ def _overall(ranked: Sequence[_Ranked], options: Options) -> tuple[tuple[Board, 
             wanted="at least one encoder with a complete score in each",
             fix="choose some of them with --where, or add the missing runs",
         )
-    parts = [_part(one, shared, 1 / len(ranked)) for one in ranked]
+    parts = [part_of(one.cell, one.board.of, shared, 1 / len(ranked)) for one in ranked]
     boards = tuple(
         replace(one.board, weight=part.weight, unit=part.unit) for one, part in zip(ranked, parts, strict=True)
     )
@@ -174,20 +174,6 @@ def _overall(ranked: Sequence[_Ranked], options: Options) -> tuple[tuple[Board, 
             f"on {board.name} all have the same score: it decides nothing" for board in boards if not board.unit
         ),
     )
-
-
-def _part(ranked: _Ranked, shared: Sequence[str], weight: float) -> Part:
-    """A cell and its estimates for some of its encoders."""
-    cell = ranked.cell
-    at = [cell.encoders.index(name) for name in shared]
-    part = Cell(
-        encoders=tuple(shared),
-        seeds=tuple(cell.seeds[i] for i in at),
-        runs=tuple(cell.runs[i] for i in at),
-        scores=tuple(cell.scores[i] for i in at),
-        higher_is_better=cell.higher_is_better,
-    )
-    return Part(part, only(ranked.board.of, shared), weight)
 
 
 def _joint(ranked: Sequence[_Ranked], encoder: str) -> Entry:

@@ -16,6 +16,7 @@ from segrank.ranking.comparable import Block, comparable
 from segrank.ranking.estimate_block import BlockEstimate, estimate_block
 from segrank.ranking.intervals import Estimates
 from segrank.ranking.leaderboard import Options, Unscored
+from segrank.ranking.ranks import FloatArray, merit
 from segrank.ranking.refusal import leading
 from segrank.ranking.results import Metric, Results, across_settings
 from segrank.ranking.where import as_shown
@@ -45,6 +46,11 @@ class Setting:
     usual: int
     """Seeds that they should have."""
     unscored: tuple[Unscored, ...]
+
+    @property
+    def merit(self) -> FloatArray:
+        """(encoders,): the scores, turned so that higher is better."""
+        return merit(self.of)
 
 
 def settings_of(
@@ -127,10 +133,10 @@ def _values(results: Results, blocks: Sequence[Block]) -> list[dict[str, str]]:
 
 
 def _names(values: Sequence[Mapping[str, str]], metrics: Sequence[str] | None) -> list[str]:
-    """`base`, and what differs from it; with a single field, its value; with several metrics, their names."""
+    """Values of a field that tells all apart; else `base`, and what differs from it. Before them the metric."""
     fields = list(values[0])
-    if len(fields) > 1 and len({of.get("setting") for of in values}) == len({tuple(of.values()) for of in values}):
-        fields = ["setting"]
+    telling = [name for name in fields if name in _BARE and len({of[name] for of in values}) == len(_distinct(values))]
+    fields = telling[:1] or fields
     if len(fields) < 2:
         names = [", ".join(_shown(name, of[name]) for name in fields) for of in values]
     else:
@@ -140,6 +146,10 @@ def _names(values: Sequence[Mapping[str, str]], metrics: Sequence[str] | None) -
     if metrics is None:
         return names
     return [", ".join(filter(None, pair)) for pair in zip(metrics, names, strict=True)]
+
+
+def _distinct(values: Sequence[Mapping[str, str]]) -> set[tuple[str, ...]]:
+    return {tuple(of.values()) for of in values}
 
 
 def _shown(field: str, value: str) -> str:
@@ -182,7 +192,7 @@ def _notes(results: Results, settings: Sequence[Setting], left_out: str) -> list
     for direction in ("higher", "lower"):
         if names := list(dict.fromkeys(metric.name for metric in guessed if metric.direction == direction)):
             notes.append(f"{direction} is taken to be better, by the name, of {', '.join(names)}")
-    if settings[0].name == BASE:
+    if settings[0].name == BASE and BASE not in settings[0].values.values():
         values = ", ".join(f"{name}={value}" for name, value in settings[0].values.items())
         notes.append(f"base is {values}; other settings are called by what differs")
     for setting in settings:

@@ -16,25 +16,23 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from segrank.cards import CARDS, Card, card_of
-from segrank.ranking.estimated import Estimated
-from segrank.ranking.ranks import merit
-from segrank.ranking.results import across_settings
+from segrank.ranking.settings import Setting
 from segrank.ranking.where import as_shown
 
 FloatArray = NDArray[np.float64]
-_BLOCK = "block of an encoder"
+_AT = "setting of a row"
 
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """Families that every block has. Arrays are (blocks, families)."""
+    """Families that every setting has. Arrays are (settings, families)."""
 
     names: tuple[str, ...]
     scores: FloatArray
     ranks: FloatArray
     """Among these families, 1 the best; equal scores share the mean of their places."""
-    labels: tuple[tuple[tuple[str, ...], ...], ...]
-    """Per block and family the encoders whose mean it is."""
+    members: tuple[tuple[str, ...], ...]
+    """Per family the encoders whose mean it is, by their names in the settings."""
     runs: tuple[tuple[str, ...], ...]
     """Per family."""
     facts: Mapping[str, tuple[str | None, ...]]
@@ -42,42 +40,40 @@ class Units:
     numbers: Mapping[str, tuple[float | None, ...]]
     """Column -> per family its value, of several encoders the mean; None where it is not known of one."""
     missing: tuple[str, ...]
-    """Encoders that some block has not."""
+    """Encoders that some setting has not."""
     random: tuple[str, ...]
     """Encoders with random weights."""
 
-    def means(self, values: FloatArray) -> dict[str, float]:
-        """Family -> mean over the blocks."""
-        return dict(zip(self.names, values.mean(axis=0).tolist(), strict=True))
+    def by_name(self, values: FloatArray) -> dict[str, float]:
+        """Family -> value, of (families,)."""
+        return dict(zip(self.names, values.tolist(), strict=True))
 
 
-def units_of(blocks: Sequence[Estimated], text: Sequence[str], numbers: Sequence[str]) -> Units:
-    """The families of some blocks.
+def units_of(settings: Sequence[Setting], text: Sequence[str], numbers: Sequence[str]) -> Units:
+    """The families of some settings.
 
     Args:
-        blocks: settings; encoders are matched between them as `across_settings` says.
+        settings: with encoders by the names that they have in all of them.
         text: columns to know of each family, as text.
         numbers: columns to know of it, as numbers.
     """
-    table = _table(blocks, text, numbers)
+    table = _table(settings, text, numbers)
     random = sorted(table.filter(pl.col("card_objective") == "none")["label"].unique().to_list())
     table = table.filter(~pl.col("label").is_in(random))
-    here = table.group_by("across").agg(pl.col(_BLOCK).n_unique().alias("blocks"))
-    everywhere = here.filter(pl.col("blocks") == len(blocks))["across"].to_list()
-    missing = table.filter(~pl.col("across").is_in(everywhere))["label"].unique().sort().to_list()
-    table = table.filter(pl.col("across").is_in(everywhere)).sort("family", "across", _BLOCK)
+    there = table.group_by("label").agg(pl.len().alias("settings"))
+    everywhere = there.filter(pl.col("settings") == len(settings))["label"].to_list()
+    missing = table.filter(~pl.col("label").is_in(everywhere))["label"].unique().sort().to_list()
+    table = table.filter(pl.col("label").is_in(everywhere)).sort("family", "label", _AT)
     families = table.partition_by("family", maintain_order=True)
     names = tuple(family["family"][0] for family in families)
-    scores = np.array([_by_block(family, len(blocks)) for family in families]).reshape(len(names), len(blocks)).T
-    sign = 1 if blocks[0].of.higher_is_better else -1
+    means = [family.group_by(_AT).agg(pl.col("value").mean()).sort(_AT)["value"].to_list() for family in families]
+    scores = np.array(means, np.float64).reshape(len(names), len(settings)).T
+    sign = 1 if settings[0].of.higher_is_better else -1
     return Units(
         names=names,
         scores=scores,
-        ranks=stats.rankdata(-sign * scores, axis=1),
-        labels=tuple(
-            tuple(tuple(family.filter(pl.col(_BLOCK) == at)["label"].to_list()) for family in families)
-            for at in range(len(blocks))
-        ),
+        ranks=stats.rankdata(-sign * scores, axis=1) if names else scores,
+        members=tuple(tuple(dict.fromkeys(family["label"])) for family in families),
         runs=tuple(tuple(dict.fromkeys(run for runs in family["runs"] for run in runs)) for family in families),
         facts={name: tuple(_agreed(family[name]) for family in families) for name in text},
         numbers={name: tuple(_mean(family[name]) for family in families) for name in numbers},
@@ -86,53 +82,51 @@ def units_of(blocks: Sequence[Estimated], text: Sequence[str], numbers: Sequence
     )
 
 
-def card_for(label: str) -> Card | None:
-    """The card of an encoder that a table calls by a card's name, by timm's name, or by a reference."""
-    return CARDS.get(label) or card_of(label) or card_of(f"timm:{label}")
+def card_for(encoder: str) -> Card | None:
+    """The card of an encoder that is called by a card's name, by timm's name, or by a reference."""
+    return CARDS.get(encoder) or card_of(encoder) or card_of(f"timm:{encoder}")
 
 
-def _table(blocks: Sequence[Estimated], text: Sequence[str], numbers: Sequence[str]) -> pl.DataFrame:
-    """A row for each block and encoder: across, family, label, value, runs, and the columns asked for."""
+def _table(settings: Sequence[Setting], text: Sequence[str], numbers: Sequence[str]) -> pl.DataFrame:
+    """A row for each setting and encoder: family, label, value, runs, and the columns asked for."""
     parts = []
-    for at, block in enumerate(blocks):
-        first = block.rows.unique("label", keep="first", maintain_order=True).sort("label")
-        values = dict(zip(block.of.encoders, block.of.value.tolist(), strict=True))
-        runs = dict(zip(block.cell.encoders, block.cell.runs, strict=True))
+    for at, setting in enumerate(settings):
+        first = setting.rows.unique("label", keep="first", maintain_order=True).sort("label")
+        values = dict(zip(setting.of.encoders, setting.of.value.tolist(), strict=True))
+        runs = dict(zip(setting.cell.encoders, setting.cell.runs, strict=True))
         parts.append(
             first.select(
                 "label",
-                "encoder_id",
-                pl.lit(at).alias(_BLOCK),
-                pl.Series("family", _facts(first, "card_family", "family"), pl.String),
+                pl.lit(at).alias(_AT),
+                pl.Series("family", _families(first), pl.String),
                 pl.Series("value", [values[label] for label in first["label"]], pl.Float64),
                 pl.Series("runs", [list(runs[label]) for label in first["label"]], pl.List(pl.String)),
-                *(pl.Series(name, _facts(first, name), pl.String) for name in {*text, "card_objective"}),
+                *(pl.Series(name, _facts(first, name), pl.String) for name in sorted({*text, "card_objective"})),
                 *(pl.Series(name, map(_number, _facts(first, name)), pl.Float64) for name in numbers),
             )
         )
-    return across_settings(pl.concat(parts), [_BLOCK])
+    return pl.concat(parts)
 
 
-def _facts(rows: pl.DataFrame, column: str, otherwise: str = "") -> list[str | None]:
-    """A column's values as text: the table's own, else those of the cards that its encoders have by name."""
-    there = next((name for name in (column, otherwise) if name in rows.columns), None)
-    own = as_shown(rows[there]).to_list() if there else [None] * rows.height
-    own = [None if there and value is None else text for value, text in zip(_values(rows, there), own, strict=True)]
+def _facts(rows: pl.DataFrame, column: str) -> list[str | None]:
+    """A column as text: the table's own, or where it has none, as the cards say that its encoders have by name."""
     if column in rows.columns and rows[column].null_count() < rows.height:
-        return own
-    cards = [card_for(label) for label in rows["label"]]
-    name = column.removeprefix("card_")
-    return [
-        _as_text(card.to_data().get(name)) if card and card.to_data().get(name) is not None else value
-        for card, value in zip(cards, own, strict=True)
-    ]
+        shown = as_shown(rows[column])
+        return [None if missing else text for text, missing in zip(shown, rows[column].is_null(), strict=True)]
+    cards = [card_for(encoder) for encoder in rows["encoder_id"]]
+    return [_as_text(card.to_data().get(column.removeprefix("card_"))) if card else None for card in cards]
 
 
-def _values(rows: pl.DataFrame, column: str | None) -> list[Any]:
-    return rows[column].to_list() if column else [None] * rows.height
+def _families(rows: pl.DataFrame) -> list[str]:
+    """As the table says; an encoder that is its own family may have a card by its name."""
+    pairs = rows.select("encoder_id", "label", "family").rows()
+    cards = [card_for(encoder) if family == label else None for encoder, label, family in pairs]
+    return [card.family if card else family for card, family in zip(cards, rows["family"], strict=True)]
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: Any) -> str | None:
+    if value is None:
+        return None
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -144,10 +138,6 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return number if number is not None and np.isfinite(number) else None
-
-
-def _by_block(family: pl.DataFrame, blocks: int) -> list[float]:
-    return [float(np.mean(family.filter(pl.col(_BLOCK) == at)["value"].to_numpy())) for at in range(blocks)]
 
 
 def _agreed(column: pl.Series) -> str | None:

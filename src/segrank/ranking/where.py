@@ -1,10 +1,11 @@
-"""Which rows: FIELD=VALUE, as given to --where. No torch."""
+"""Which rows: FIELD=VALUE and FIELD<NUMBER, as given to --where. No torch."""
 
 from __future__ import annotations
 
 import math
+import operator
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -13,6 +14,10 @@ from segrank.errors import RankingError
 from segrank.files import nearest
 
 EMPTY = "(empty)"
+_ORDERS: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt,
+}  # fmt: skip
+_CONDITION = re.compile(r"([^=<>]*?)\s*(!=|<=|>=|=|<|>)(.*)", re.DOTALL)
 
 
 class Condition(NamedTuple):
@@ -21,21 +26,33 @@ class Condition(NamedTuple):
     field: str
     values: tuple[str, ...]
     negated: bool = False
+    order: str = ""
+    """`<`, `<=`, `>` or `>=`: instead, the field is so beside each of the values, which are numbers."""
 
 
 def parse_conditions(texts: Iterable[str]) -> list[Condition]:
-    """`["seed=0", "seed=1", "encoder!=mae*"]`: a field given twice may have either value, different fields all count.
+    """`["seed=0", "seed=1", "encoder!=mae*", "memory_gib<=8"]`.
+
+    A field given twice with `=` may have either value, different fields all count, and so do bounds.
 
     Raises:
-        RankingError: a text without `=`.
+        RankingError: a text without a comparison, or a bound that is no number.
     """
-    found: dict[tuple[str, bool], list[str]] = {}
+    found: dict[tuple[str, str], list[str]] = {}
     for text in texts:
-        field, equals, value = text.partition("=")
-        if not equals or not field.strip(" !"):
-            raise RankingError(f'"{text[:120]}" is no condition', wanted="FIELD=VALUE or FIELD!=VALUE")
-        found.setdefault((field.removesuffix("!").strip(), field.endswith("!")), []).append(value.strip())
-    return [Condition(field, tuple(values), negated) for (field, negated), values in found.items()]
+        match = _CONDITION.fullmatch(text)
+        if match is None or not match[1].strip(" !"):
+            raise RankingError(
+                f'"{text[:120]}" is no condition', wanted="FIELD=VALUE, FIELD!=VALUE or FIELD<NUMBER (also <=, >, >=)"
+            )
+        field, sign, value = match[1].strip(), match[2], match[3].strip()
+        if sign in _ORDERS and not math.isfinite(_as_number(value)):
+            raise RankingError(f'"{text[:120]}" compares with "{value[:80]}"', wanted="a number after < or >")
+        found.setdefault((field, sign), []).append(value)
+    return [
+        Condition(field, tuple(values), sign == "!=", sign if sign in _ORDERS else "")
+        for (field, sign), values in found.items()
+    ]
 
 
 def select(rows: pl.DataFrame, conditions: Sequence[Condition], *, hidden: Sequence[str] = ()) -> pl.DataFrame:
@@ -61,6 +78,9 @@ def select(rows: pl.DataFrame, conditions: Sequence[Condition], *, hidden: Seque
                 fix=nearest(condition.field, rows.columns),
             )
         there = distinct(rows[condition.field])
+        if condition.order:
+            _check_bounds(condition, there)
+            continue
         matching = {value: [text for text in there if _matches(text, value)] for value in condition.values}
         if strange := [value for value, texts in matching.items() if not texts]:
             more = f" and {len(there) - 12} more" if len(there) > 12 else ""
@@ -71,9 +91,27 @@ def select(rows: pl.DataFrame, conditions: Sequence[Condition], *, hidden: Seque
             )
     for condition in conditions:
         shown = as_shown(rows[condition.field])
-        texts = [text for text in distinct(shown) if any(_matches(text, value) for value in condition.values)]
+        texts = [text for text in distinct(shown) if _satisfies(text, condition)]
         rows = rows.filter(shown.is_in(texts) != condition.negated)
     return rows
+
+
+def _check_bounds(condition: Condition, there: Sequence[str]) -> None:
+    numbers = [number for text in there if math.isfinite(number := _as_number(text))]
+    if not any(_satisfies(text, condition) for text in there):
+        bounds = ", ".join(f"{condition.field}{condition.order}{value}" for value in condition.values)
+        raise RankingError(
+            f"no row has {bounds}",
+            wanted=f"between {min(numbers):.6g} and {max(numbers):.6g}" if numbers else "a column of numbers",
+        )
+
+
+def _satisfies(text: str, condition: Condition) -> bool:
+    """Whether a value has one of the condition's values, or keeps all of its bounds."""
+    if not condition.order:
+        return any(_matches(text, value) for value in condition.values)
+    number, holds = _as_number(text), _ORDERS[condition.order]
+    return math.isfinite(number) and all(holds(number, _as_number(value)) for value in condition.values)
 
 
 def as_shown(column: pl.Series) -> pl.Series:

@@ -1,0 +1,76 @@
+"""`segrank recommend`: the verb on results, from a store or from anybody's table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segrank.cli_agree import (
+    FormatOption,
+    GroupOption,
+    MetricsOption,
+    ResamplesOption,
+    SeedOption,
+    SettingsOption,
+    listed,
+)
+from segrank.cli_ranking import ColumnOption, DelimiterOption, SameOption, SourceArgument, WhereOption, open_results
+from segrank.store import DEFAULT_STORE
+
+
+def recommend(
+    source: SourceArgument = Path(DEFAULT_STORE),
+    target: Annotated[
+        list[str],
+        typer.Option(metavar="FIELD=VALUE", help="The protocol whose order is to be kept; or its name in the table."),
+    ] = [],  # noqa: B006
+    tau: Annotated[float, typer.Option(min=-1, max=1, help="Agreement with it that is wanted.")] = 0.8,
+    confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="That it holds for other encoders too.")] = 0.95,
+    most: Annotated[int, typer.Option(min=1, max=3, help="Protocols that may be run together.")] = 3,
+    metrics: MetricsOption = "",
+    where: WhereOption = [],  # noqa: B006
+    across: SettingsOption = [],  # noqa: B006
+    form: FormatOption = "table",
+    resamples: ResamplesOption = 10_000,
+    seed: SeedOption = 0,
+    group_images: GroupOption = "",
+    column: ColumnOption = [],  # noqa: B006
+    same: SameOption = [],  # noqa: B006
+    delimiter: DelimiterOption = "",
+) -> None:
+    """Say which cheap protocol, or set of up to three, orders the encoders as an expensive one does.
+
+    Cost against Kendall's tau with the target; the least cost for the tau that is wanted; whether that choice stays
+    when encoders are left out; and after how many of its steps the target's order was there.
+
+    Examples: `segrank recommend --target freeze=false`, `segrank recommend --target base --where memory_gib<=8`,
+    `segrank recommend results.csv --target dataset=ade20k --tau 0.7`
+
+    docs/reading-a-ranking.md explains the columns.
+    """
+    from segrank.console_recommend import report
+    from segrank.console_report import FORMATS, print_report
+    from segrank.ranking.leaderboard import Options
+    from segrank.ranking.recommend import Wanted
+    from segrank.ranking.recommend import recommend as recommended
+    from segrank.ranking.table import results_of
+
+    if form not in FORMATS:
+        raise typer.BadParameter(f"{form!r} is not one of {', '.join(FORMATS)}", param_hint="--format")
+    if not target:
+        raise typer.BadParameter("say whose order is to be kept: --target FIELD=VALUE", param_hint="--target")
+    names = listed(metrics)
+    results = open_results(source, names, column, same, delimiter)
+    found = recommended(
+        results,
+        target=target,
+        metrics=names,
+        where=where,
+        across=across,
+        wanted=Wanted(tau, confidence, most),
+        along=results_of(results.store, final=False) if results.store else None,
+        options=Options(resamples=resamples, seed=seed, group_images=group_images),
+    )
+    print_report(report(found), form)

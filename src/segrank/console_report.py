@@ -1,0 +1,127 @@
+"""A report of a ranking verb, on a terminal, piped, as CSV, JSON or Markdown. No torch here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+
+from segrank.console import out
+from segrank.console_tables import markdown_table, one_line, print_csv, print_table
+from segrank.progress import plain
+from segrank.ranking.where import cut
+
+_WIDTH = 36
+"""Of names in a terminal's table: longer ones are cut there, and nowhere else."""
+_GAP = 3
+"""Between two columns of a terminal's table."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of text, as people read it. Columns without any value are not shown."""
+
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    text: frozenset[str] = field(default_factory=frozenset)
+    """Headings of columns of text: they stand left, numbers right."""
+    spare: Sequence[str] = ()
+    """Headings of columns that a narrow terminal does without, the first ones first."""
+
+    def filled(self) -> tuple[list[str], list[list[str]]]:
+        at = [index for index in range(len(self.headings)) if any(row[index] for row in self.rows)]
+        return [self.headings[index] for index in at], [[row[index] for index in at] for row in self.rows]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    headline: str
+    sheets: Sequence[Sheet]
+    remarks: Sequence[str]
+    frame: pl.DataFrame
+    """Numbers as computed, for CSV."""
+    data: Mapping[str, Any]
+    """All that is known, for JSON."""
+
+
+def _fitting(sheet: Sheet, width: int) -> tuple[list[str], list[list[str]], list[str]]:
+    """Headings and rows that fit the terminal, as far as columns can be spared; and those that were."""
+    headings, rows = sheet.filled()
+    widths = [max(len(cell) for cell in column) for column in zip(headings, *rows, strict=True)]
+    kept, spared = dict(zip(headings, widths, strict=True)), []
+    for heading in sheet.spare:
+        if sum(kept.values()) + _GAP * len(kept) <= width:
+            break
+        if kept.pop(heading, None):
+            spared.append(heading)
+    at = [index for index, heading in enumerate(headings) if heading in kept]
+    return [headings[index] for index in at], [[row[index] for index in at] for row in rows], spared
+
+
+def print_report(report: Report, form: str) -> None:
+    """Print it as one of `FORMATS`."""
+    FORMATS[form](report)
+
+
+def _print_table(report: Report) -> None:
+    console, terminal, spared = out(), sys.stdout.isatty(), dict[str, None]()
+    console.print(plain(report.headline), style="bold", soft_wrap=True)
+    for sheet in report.sheets:
+        headings, rows = sheet.filled()
+        if not rows:
+            continue
+        if terminal:
+            short = replace(sheet, rows=[[cut(cell, _WIDTH) for cell in row] for row in sheet.rows])
+            headings, rows, left_out = _fitting(short, console.width)
+            spared |= dict.fromkeys(left_out)
+        if sheet.title:
+            console.print(plain(sheet.title), style="italic", soft_wrap=True)
+        print_table(headings, rows, sheet.text)
+    left_out = [f"No room for {', '.join(spared)}: --format csv has all columns."] if spared else []
+    for line in [*report.remarks, *left_out]:
+        console.print(plain(line), soft_wrap=True)
+
+
+def _print_markdown(report: Report) -> None:
+    lines = [one_line(report.headline)]
+    for sheet in report.sheets:
+        headings, rows = sheet.filled()
+        if rows:
+            title = [one_line(sheet.title), ""] if sheet.title else []
+            lines += ["", *title, *markdown_table(headings, rows, sheet.text)]
+    print("\n".join([*lines, "", *(f"- {one_line(line)}" for line in report.remarks)]))
+
+
+def _print_json(report: Report) -> None:
+    print(json.dumps({"answer": report.headline, "remarks": report.remarks, **report.data}, indent=1, allow_nan=False))
+
+
+FORMATS: dict[str, Callable[[Report], None]] = {
+    "table": _print_table,
+    "csv": lambda report: print_csv(report.frame),
+    "json": _print_json,
+    "markdown": _print_markdown,
+}
+
+
+def counted(number: int, what: str) -> str:
+    """`1 encoder`, `2 encoders`."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "." * (not text.endswith("."))
+
+
+def probability(value: float | None) -> str:
+    """Never 0 or 1: it comes from draws or an approximation."""
+    if value is None:
+        return ""
+    return (
+        "<0.001" if value < 0.001 else ">0.99" if value > 0.995 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+    )
