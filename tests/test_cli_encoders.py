@@ -13,9 +13,9 @@ from huggingface_hub import constants
 from rich.console import Console
 from typer.testing import CliRunner
 
-from segrank import console_encoders
 from segrank.cards import CARDS
-from segrank.cli_encoders import encoders_app
+from segrank.cli.encoders import encoders_app
+from segrank.console import encoders as console_encoders
 from segrank.errors import EncoderError
 
 
@@ -115,7 +115,7 @@ def test_fetch_tells_what_is_here_and_what_to_do_about_the_rest() -> None:
 def test_neither_listing_nor_showing_nor_looking_for_weights_loads_torch() -> None:
     code = """
 import sys
-from segrank.cli_encoders import encoders_app
+from segrank.cli.encoders import encoders_app
 for arguments, code in (([], 0), (["show", "mae-base"], 0), (["fetch", "--paper", "--dry-run"], 1)):
     try: encoders_app(arguments)
     except SystemExit as end: assert (end.code or 0) == code

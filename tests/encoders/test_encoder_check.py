@@ -12,7 +12,7 @@ import torch
 from against_timm import query, save, timm_model
 from typer.testing import CliRunner
 
-from segrank.console_encoders_check import print_encoder_report
+from segrank.console.encoders_check import print_encoder_report
 from segrank.encoders.build import build_encoder
 from segrank.encoders.check import check_encoder
 from segrank.encoders.checks.normalisation import first_input
@@ -254,7 +254,7 @@ def test_the_report_names_each_test_with_its_mark(capsys: pytest.CaptureFixture[
 def test_the_verb_exits_with_1_where_something_is_wrong() -> None:
     import typer
 
-    from segrank.cli_encoders_check import check
+    from segrank.cli.encoders_check import check
 
     app = typer.Typer()
     app.command()(check)
@@ -270,5 +270,5 @@ def test_the_verb_exits_with_1_where_something_is_wrong() -> None:
 
 
 def test_printing_a_report_needs_no_torch() -> None:
-    code = "import sys, segrank.console_encoders_check; assert not {'torch', 'timm'} & sys.modules.keys()"
+    code = "import sys, segrank.console.encoders_check; assert not {'torch', 'timm'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 from synthetic_store import add_run
 
-from segrank.console_agree import answer, remarks, report
+from segrank.console.agree import answer, remarks, report
 from segrank.errors import RankingError
 from segrank.ranking.agree import Agreements, agree
 from segrank.ranking.agreement import agreement

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 from synthetic_store import add_run, confusions, evaluation_of
 
-from segrank.console_recommend import answer, remarks
+from segrank.console.recommend import answer, remarks
 from segrank.counts import CONFUSION, counts_table
 from segrank.errors import RankingError
 from segrank.ranking.leaderboard import Options

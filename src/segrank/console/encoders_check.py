@@ -7,7 +7,7 @@ import textwrap
 
 from rich.table import Table
 
-from segrank.console import out
+from segrank.console.output import out
 from segrank.encoders.checks.report import EncoderReport, Finding, Status
 from segrank.progress import plain
 

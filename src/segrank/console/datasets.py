@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from segrank.cards import seen_by
-from segrank.console import out
+from segrank.console.output import out
 from segrank.data import open_dataset
 from segrank.data.dataset import Dataset
 from segrank.data.official import OFFICIAL

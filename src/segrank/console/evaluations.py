@@ -9,7 +9,7 @@ import polars as pl
 from rich import box
 from rich.table import Table
 
-from segrank.console import out
+from segrank.console.output import out
 from segrank.errors import StoreError
 from segrank.metrics import boundary_iou, further
 from segrank.progress import plain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from segrank.console_report import Report, Sheet, probability
+from segrank.console.report import Report, Sheet, probability
 from segrank.ranking.effect import Effect, Response
 from segrank.ranking.effects import Effects
 from segrank.ranking.effects_export import as_data, frame

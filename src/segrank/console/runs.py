@@ -8,24 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-from segrank.data.dataset_report import DatasetReport
-from segrank.data.keep_images import Kept
+from segrank.console.output import out
 from segrank.progress import plain
 from segrank.record import Cost, Record
 from segrank.spec import RunSpec
 from segrank.store import Store
 
 
-def out() -> Console:
-    """Standard output: colours and boxes on a terminal only; piped, no line is folded."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
-
-
 def print_record(record: Record, store: Store) -> None:
-    """All that matters of one run, but for its evaluations: see `console_evaluations`."""
+    """All that matters of one run, but for its evaluations: see `evaluations`."""
     console, cost = out(), record.cost
     facts = Table.grid(padding=(0, 2))
     fields = record.spec.model_dump(exclude_defaults=True)
@@ -86,48 +79,6 @@ def print_runs(records: Sequence[Record], store: Store, *, ranked: bool = False)
             str(store.run_folder(record.key)),
         )
     out().print(table)
-
-
-def print_dataset_report(report: DatasetReport) -> None:
-    """Counts per split, classes per split, then problems and notes."""
-    console = out()
-    splits = Table("split", title=plain(report.name), title_justify="left", box=None)
-    for name in ("images", "looked at", "smallest", "median", "largest", "ignored %"):
-        splits.add_column(name, justify="right")
-    classes = Table("class: % of labelled pixels (images)", box=None)
-    for split in report.splits:
-        sizes = (f"{size[1]}x{size[0]}" for size in (split.smallest, split.median, split.largest))
-        splits.add_row(
-            plain(split.name),
-            str(split.images),
-            str(split.looked_at),
-            *sizes,
-            f"{100 * split.ignored_share:.2f}",
-        )
-        classes.add_column(plain(split.name), justify="right")
-    for index, name in enumerate(report.classes):
-        cells = []
-        for split in report.splits:
-            total = sum(split.class_pixels)
-            share = f"{100 * split.class_pixels[index] / total:.2f}" if total else "none"
-            cells.append(f"{share} ({split.class_images[index]})" if split.class_images else "none")
-        classes.add_row(plain(name), *cells)
-    console.print(splits)
-    if any(split.looked_at for split in report.splits):
-        console.print(classes)
-    for kind, colour, lines in (("problem", "red", report.problems), ("note", "yellow", report.notes)):
-        for line in lines:
-            console.print(f"[{colour}]{kind}[/]: {plain(line)}")
-    if report.ok:
-        console.print("no problems found")
-
-
-def print_kept(kept: Kept) -> None:
-    """How many images were decoded, and where they are."""
-    if kept.folder.is_dir():
-        out().print(plain(f"{kept.made:,} of {kept.images:,} images decoded now; what is kept lies in {kept.folder}"))
-    else:
-        out().print(f"none of the {kept.images:,} images is a PNG file: there is nothing to keep")
 
 
 def print_running(key: str, beat: dict[str, Any]) -> None:

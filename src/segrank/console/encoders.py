@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from segrank.cards import CARDS, LINEAGES, Card
-from segrank.console import out
+from segrank.console.output import out
 from segrank.encoders.hub import cached, card_file
 from segrank.encoders.whereabouts import Whereabouts
 from segrank.progress import plain

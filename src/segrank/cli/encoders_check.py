@@ -36,7 +36,7 @@ def check(
         raise typer.BadParameter(f"{native!r} is not CROP/PATCH, such as 224/16", param_hint="--native")
     size, trained_at = _size(crop), (_size(trained_size), int(trained_patch)) if native else None
 
-    from segrank.console_encoders_check import print_encoder_report
+    from segrank.console.encoders_check import print_encoder_report
     from segrank.encoders.check import check_encoder
     from segrank.encoders.checks.report import TESTS
     from segrank.progress import ConsoleReporter

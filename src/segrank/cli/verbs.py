@@ -11,15 +11,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from segrank import console, console_evaluations
-from segrank.cli_agree import agree
-from segrank.cli_compare import compare
-from segrank.cli_diagnose import diagnose
-from segrank.cli_effects import effects
-from segrank.cli_encoders import encoders_app
-from segrank.cli_place import place
-from segrank.cli_ranking import rank
-from segrank.cli_recommend import recommend
+from segrank.cli.agree import agree
+from segrank.cli.compare import compare
+from segrank.cli.diagnose import diagnose
+from segrank.cli.effects import effects
+from segrank.cli.encoders import encoders_app
+from segrank.cli.place import place
+from segrank.cli.rank import rank
+from segrank.cli.recommend import recommend
+from segrank.console import evaluations, output
+from segrank.console.data import print_dataset_report, print_kept
+from segrank.console.runs import print_record, print_running, print_runs
 from segrank.errors import SegrankError, StoreError
 from segrank.progress import ConsoleReporter, plain
 from segrank.record import Record
@@ -125,7 +127,7 @@ def fields() -> None:
     table = Table("field", "default", "meaning", box=None)
     for name, default, meaning in field_table():
         table.add_row(name, default, meaning)
-    console.out().print(table)
+    output.out().print(table)
 
 
 @app.command()
@@ -184,9 +186,9 @@ def evaluate(
         }
         evaluation = evaluate_run(results, record, also=further - {"corruptions"}, **way)
         spoilt = evaluate_corrupted(results, record, **corrupted, **way) if "corruptions" in further else []
-    console_evaluations.print_evaluation(evaluation, results)
+    evaluations.print_evaluation(evaluation, results)
     for found in robustness([evaluation, *spoilt]):
-        console_evaluations.print_robustness(found)
+        evaluations.print_robustness(found)
 
 
 @app.command()
@@ -204,7 +206,7 @@ def predict(
 
     with ConsoleReporter() as reporter:
         written = predict_images(results, record, images, out, device=device, reporter=reporter)
-    console.out().print(f"{len(written)} masks and overlays in {out}")
+    output.out().print(f"{len(written)} masks and overlays in {out}")
 
 
 @app.command()
@@ -220,11 +222,11 @@ def show(
     records = list(results.scan(lambda error: Console(stderr=True).print(plain(str(error)))))
     running = {key: beat for key in results.run_keys() if (beat := results.running(key))}
     if not records and not running:
-        console.out().print(f"there are no runs in {store}")
+        output.out().print(f"there are no runs in {store}")
     if records:
-        console.print_runs(records, results)
+        print_runs(records, results)
     for key, beat in running.items():
-        console.print_running(key, beat)
+        print_running(key, beat)
 
 
 @app.command()
@@ -240,7 +242,7 @@ def demo(store: StoreOption = Path("demo-store"), device: DeviceOption = "auto")
             if record.status == "interrupted":
                 raise typer.Exit(130)
             records.append(record)
-    console.print_runs(records, Store(store), ranked=True)
+    print_runs(records, Store(store), ranked=True)
 
 
 @app.command()
@@ -249,12 +251,12 @@ def datasets(
     root: RootOption = None,
 ) -> None:
     """List the datasets that go by a name: what they are, and what of them is here or missing."""
-    from segrank import console_datasets
+    from segrank.console.datasets import print_dataset, print_datasets
 
     if name:
-        console_datasets.print_dataset(name, root)
+        print_dataset(name, root)
     else:
-        console_datasets.print_datasets(root)
+        print_datasets(root)
 
 
 @data_app.command()
@@ -278,7 +280,7 @@ def check(
             contact_sheet=sheet,
             on_image=lambda split, done, total: reporter.advance(f"check {split}", done, total),
         )
-    console.print_dataset_report(report)
+    print_dataset_report(report)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -300,7 +302,7 @@ def cache(
         kept = keep_images(
             dataset, split, root=root, on_image=lambda done, total: reporter.advance(f"decode {split}", done, total)
         )
-    console.print_kept(kept)
+    print_kept(kept)
 
 
 app.command()(rank)
@@ -330,8 +332,8 @@ def main() -> None:
 
 
 def _print_record(record: Record, store: Store) -> None:
-    console.print_record(record, store)
-    console_evaluations.print_evaluations(record, store)
+    print_record(record, store)
+    evaluations.print_evaluations(record, store)
 
 
 def _listed(text: str) -> list[str]:

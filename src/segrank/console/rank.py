@@ -6,8 +6,8 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from segrank.console import out
-from segrank.console_tables import markdown_table, one_line, print_csv, print_table
+from segrank.console.output import out
+from segrank.console.tables import markdown_table, one_line, print_csv, print_table
 from segrank.progress import plain
 from segrank.ranking.export import as_data, frame
 from segrank.ranking.leaderboard import Board, Entry, Leaderboard

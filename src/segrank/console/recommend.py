@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from segrank.console_agree import ranged
-from segrank.console_report import Report, Sheet, counted, sentence
+from segrank.console.agree import ranged
+from segrank.console.report import Report, Sheet, counted, sentence
 from segrank.ranking.agreement import FEWEST_SAMPLED
 from segrank.ranking.recommend import Candidate, Recommendation
 from segrank.ranking.recommend_export import as_data, frame, share

@@ -10,8 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from segrank.console import out
-from segrank.console_tables import markdown_table, one_line, print_csv, print_table
+from segrank.console.output import out
+from segrank.console.tables import markdown_table, one_line, print_csv, print_table
 from segrank.progress import plain
 from segrank.ranking.where import cut
 

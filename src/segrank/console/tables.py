@@ -12,7 +12,7 @@ import polars as pl
 from rich import box
 from rich.table import Table
 
-from segrank.console import out
+from segrank.console.output import out
 from segrank.progress import plain
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -71,7 +71,7 @@ def rank(
 
     docs/reading-a-ranking.md explains the columns.
     """
-    from segrank.console_ranking import FORMATS, print_leaderboard
+    from segrank.console.rank import FORMATS, print_leaderboard
     from segrank.ranking.leaderboard import Options
     from segrank.ranking.rank_results import rank_results
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segrank.cli_agree import FormatOption, GroupOption, ResamplesOption, SeedOption
-from segrank.cli_ranking import (
+from segrank.cli.agree import FormatOption, GroupOption, ResamplesOption, SeedOption
+from segrank.cli.rank import (
     ColumnOption,
     DelimiterOption,
     MetricOption,
@@ -54,8 +54,8 @@ def diagnose(
 
     docs/reading-a-ranking.md explains each.
     """
-    from segrank.console_diagnose import report
-    from segrank.console_report import FORMATS, print_report
+    from segrank.console.diagnose import report
+    from segrank.console.report import FORMATS, print_report
     from segrank.ranking.diagnostics import diagnose as diagnose_results
     from segrank.ranking.leaderboard import Options
 

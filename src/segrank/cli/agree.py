@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segrank.cli_ranking import (
+from segrank.cli.rank import (
     ColumnOption,
     DelimiterOption,
     SameOption,
@@ -59,8 +59,8 @@ def agree(
 
     docs/reading-a-ranking.md explains the columns.
     """
-    from segrank.console_agree import report
-    from segrank.console_report import FORMATS, print_report
+    from segrank.console.agree import report
+    from segrank.console.report import FORMATS, print_report
     from segrank.ranking.agree import agree as agree_on
     from segrank.ranking.leaderboard import Options
 

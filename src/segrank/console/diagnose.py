@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import polars as pl
 
-from segrank.console_report import Report, Sheet, sentence
+from segrank.console.report import Report, Sheet, sentence
 from segrank.ranking.diagnostics import Diagnosis, as_data
 from segrank.ranking.finding import Finding
 

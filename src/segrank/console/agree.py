@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segrank.console_report import Report, Sheet, counted, probability, sentence
+from segrank.console.report import Report, Sheet, counted, probability, sentence
 from segrank.ranking.agree import Agreements, Pair, as_data, frame
 from segrank.ranking.agreement import FEWEST_SAMPLED, Ceiling, TauInterval
 from segrank.ranking.ranks import holm

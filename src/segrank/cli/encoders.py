@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from segrank.cli_encoders_check import check
+from segrank.cli.encoders_check import check
 
 encoders_app = typer.Typer(invoke_without_command=True, rich_markup_mode="markdown")
 
@@ -39,9 +39,9 @@ def encoders(
     """
     if context.invoked_subcommand is not None:
         return
-    from segrank import console_encoders
     from segrank.cards import CARDS
     from segrank.cards.select import select
+    from segrank.console import encoders as console_encoders
 
     chosen = select(
         CARDS.values(),
@@ -64,8 +64,8 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="As `segrank encoders` lists it, or timm's name.")],
 ) -> None:
     """Tell everything about one encoder, with the line that goes into a spec."""
-    from segrank import console_encoders
     from segrank.cards import card_named
+    from segrank.console import encoders as console_encoders
 
     console_encoders.print_card(card_named(name))
 
@@ -93,7 +93,7 @@ def fetch(
     """
     from segrank.cards import CARDS, card_named
     from segrank.cards.select import select
-    from segrank.console_encoders import print_whereabouts
+    from segrank.console.encoders import print_whereabouts
 
     filters = {
         "family": family, "size": size, "mim": mim, "supervision": supervision, "licence": licence, "saw": saw,

@@ -1,4 +1,4 @@
-"""`segrank place`: where a new encoder lands among known ones."""
+"""`segrank compare`: two encoders against each other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segrank.cli_ranking import (
+from segrank.cli.rank import (
     ColumnOption,
     DelimiterOption,
     MetricOption,
@@ -19,14 +19,20 @@ from segrank.cli_ranking import (
 from segrank.store import DEFAULT_STORE
 
 
-def place(
-    encoder: Annotated[
-        str, typer.Argument(metavar="NEW", help="An encoder, as `segrank rank` shows it; `*` is any text.")
-    ],
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="An encoder, as `segrank rank` shows it; `*` is any text.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
     source: SourceArgument = Path(DEFAULT_STORE),
     metric: MetricOption = "",
     where: WhereOption = [],  # noqa: B006
+    across: Annotated[
+        list[str], typer.Option(metavar="FIELD", help="Compare for each value of it, such as `dataset`, by itself.")
+    ] = [],  # noqa: B006
     form: Annotated[str, typer.Option("--format", help="table, csv, json or markdown.")] = "table",
+    most: Annotated[
+        int,
+        typer.Option(min=1, help="Classes, and images for each encoder, that a table shows; csv and json have all."),
+    ] = 8,
     resamples: Annotated[
         int, typer.Option(min=100, max=1_000_000, help="Of the test images, from which intervals come.")
     ] = 10_000,
@@ -41,22 +47,23 @@ def place(
     same: SameOption = [],  # noqa: B006
     delimiter: DelimiterOption = "",
 ) -> None:
-    """Place a new encoder among known ones, from a few cheap runs.
+    """Compare two encoders, over the same images and the same seeds.
 
-    Under each protocol that it shares with others: its rank and the ranks that it may truly have, the probability that
-    it is better than each, and from whom it cannot be separated. It may have fewer seeds than they have. If it shares
-    a protocol with no other, you are told what differs.
+    The difference with its interval, the probability that A is truly better, each class, the images that decide it,
+    and how many seeds or images would settle it.
 
-    Examples: `segrank place dinov3-base`, `segrank place dinov3-base --where freeze=true`
+    Examples: `segrank compare dinov2-base mae-base`, `segrank compare dinov2-base mae-base --across dataset`,
+    `segrank compare a b results.csv`
 
     docs/reading-a-ranking.md explains what it says.
     """
-    from segrank.console_place import FORMATS, print_placement
+    from segrank.console.compare import FORMATS, print_comparison
+    from segrank.ranking.compare import compare as compare_encoders
     from segrank.ranking.leaderboard import Options
-    from segrank.ranking.place import place as place_encoder
 
     if form not in FORMATS:
         raise typer.BadParameter(f"{form!r} is not one of {', '.join(FORMATS)}", param_hint="--format")
     results = open_results(source, [metric] if metric else [], column, same, delimiter)
     options = Options(resamples=resamples, seed=seed, group_images=group_images)
-    print_placement(place_encoder(results, encoder, metric=metric, where=where, options=options), form)
+    found = compare_encoders(results, a, b, metric=metric, where=where, across=across, options=options)
+    print_comparison(found, form, most)

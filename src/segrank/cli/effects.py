@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from segrank.cli_agree import FormatOption, GroupOption, ResamplesOption, SeedOption
-from segrank.cli_ranking import (
+from segrank.cli.agree import FormatOption, GroupOption, ResamplesOption, SeedOption
+from segrank.cli.rank import (
     ColumnOption,
     DelimiterOption,
     MetricOption,
@@ -56,8 +56,8 @@ def effects(
 
     docs/reading-a-ranking.md explains the columns.
     """
-    from segrank.console_effects import report
-    from segrank.console_report import FORMATS, print_report
+    from segrank.console.effects import report
+    from segrank.console.report import FORMATS, print_report
     from segrank.ranking.effects import effects as effects_of
     from segrank.ranking.leaderboard import Options
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segrank.cli_agree import (
+from segrank.cli.agree import (
     FormatOption,
     GroupOption,
     MetricsOption,
@@ -16,7 +16,7 @@ from segrank.cli_agree import (
     SettingsOption,
     listed,
 )
-from segrank.cli_ranking import ColumnOption, DelimiterOption, SameOption, SourceArgument, WhereOption, open_results
+from segrank.cli.rank import ColumnOption, DelimiterOption, SameOption, SourceArgument, WhereOption, open_results
 from segrank.store import DEFAULT_STORE
 
 
@@ -50,8 +50,8 @@ def recommend(
 
     docs/reading-a-ranking.md explains the columns.
     """
-    from segrank.console_recommend import report
-    from segrank.console_report import FORMATS, print_report
+    from segrank.console.recommend import report
+    from segrank.console.report import FORMATS, print_report
     from segrank.ranking.leaderboard import Options
     from segrank.ranking.recommend import Wanted
     from segrank.ranking.recommend import recommend as recommended
