@@ -138,9 +138,9 @@ def test_a_broken_integration_is_caught_by_the_right_test(fault: str, tests: set
     ],
 )
 def test_wrong_weights_are_caught_by_the_right_test(shared: Path, fault: str, test: str) -> None:
-    report = broken(fault, shared / WEIGHTS, LOADED)
-    # features suffer as well where a table or the patch weights are wrong
-    assert names(report, "wrong") - {"resampling"} == {test}, told(report)
+    # features take the most time, and are never called wrong: only what may make them so
+    report = broken(fault, shared / WEIGHTS, tuple(name for name in LOADED if name != "resampling"))
+    assert names(report, "wrong") == {test}, told(report)
 
 
 @pytest.mark.shared

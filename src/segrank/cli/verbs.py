@@ -305,13 +305,8 @@ def cache(
     print_kept(kept)
 
 
-app.command()(rank)
-app.command()(effects)
-app.command()(diagnose)
-app.command()(agree)
-app.command()(recommend)
-app.command()(compare)
-app.command()(place)
+for verb in (rank, compare, place, agree, recommend, effects, diagnose):
+    app.command()(verb)
 
 
 def main() -> None:
