@@ -19,6 +19,7 @@ from segrank.data.official.dataset import OfficialDataset
 from segrank.decoders.eomt import EomtDecoder, doublings, shared_blocks
 from segrank.decoders.linear import LinearDecoder
 from segrank.decoders.mask2former import Mask2FormerDecoder
+from segrank.decoders.mask_targets import BACKGROUND
 from segrank.encoders.build import build_encoder
 from segrank.encoders.encoder import Encoder
 from segrank.encoders.open_vit import OpenViT, depth
@@ -29,15 +30,25 @@ from segrank.spec import Precision, RunSpec, identity
 from segrank.train.segmenter import Segmenter
 
 
+def _maskable(classes: int) -> None:
+    """Raises SpecError for more classes than the loss of masks has room for."""
+    if classes > BACKGROUND:
+        raise SpecError(
+            f"a decoder of masks for {classes} classes", wanted=f"at most {BACKGROUND}", fix="use decoder=linear"
+        )
+
+
 def _linear(spec: RunSpec, encoder: Encoder, classes: int) -> tuple[Encoder, nn.Module]:
     return encoder, LinearDecoder(encoder.dim, classes)
 
 
 def _mask2former(spec: RunSpec, encoder: Encoder, classes: int) -> tuple[Encoder, nn.Module]:
+    _maskable(classes)
     return encoder, Mask2FormerDecoder(encoder.dim, classes, ignored=spec.ignored_pixels)
 
 
 def _eomt(spec: RunSpec, encoder: Encoder, classes: int) -> tuple[Encoder, nn.Module]:
+    _maskable(classes)
     shared = shared_blocks(depth(encoder))
     decoder = EomtDecoder(
         encoder.dim, classes, blocks=shared, doublings=doublings(spec.patch_size), ignored=spec.ignored_pixels

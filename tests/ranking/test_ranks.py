@@ -5,7 +5,7 @@ import pytest
 from generated_cells import cell_of, counted_cell
 
 from segrank.ranking.intervals import estimates
-from segrank.ranking.ranks import holm, pairwise, rank
+from segrank.ranking.ranks import _groups, holm, pairwise, rank
 
 
 def test_equal_scores_share_a_rank_and_almost_equal_ones_do_not() -> None:
@@ -113,3 +113,10 @@ def test_many_encoders() -> None:
     assert found.groups is None
     assert found.interval is not None
     assert all(low <= place <= high for (low, high), place in zip(found.interval, found.rank, strict=True))
+
+
+def test_groups_that_double_with_every_two_encoders_are_given_up() -> None:
+    alike = np.ones((60, 60), bool)
+    first = np.arange(0, 60, 2)
+    alike[first, first + 1] = alike[first + 1, first] = False  # 2^30 maximal sets
+    assert _groups(alike, np.arange(60)) is None

@@ -47,6 +47,15 @@ def stored_bytes(work: Callable[[], Tensor]) -> int:
     return sum(sizes)
 
 
+def test_what_an_encoders_author_froze_stays_frozen() -> None:
+    encoder, decoder = build().encoder, LinearDecoder(build().encoder.dim, CLASSES)
+    first = next(iter(encoder.parameters())).requires_grad_(False)
+    assert not first.requires_grad
+    Segmenter(encoder, decoder, freeze=False)
+    assert not first.requires_grad
+    assert sum(not p.requires_grad for p in encoder.parameters()) == 1
+
+
 def test_the_linear_loss_is_the_cross_entropy_of_each_images_labelled_pixels() -> None:
     _, labels = batch()
     output = torch.randn(3, CLASSES, 4, 6, generator=torch.Generator().manual_seed(4)) * 3

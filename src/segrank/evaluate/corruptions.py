@@ -7,7 +7,7 @@ unchanged up to 512, as Michaelis et al. (arXiv 1907.07484) use them for COCO; t
 larger than that, of which the network sees less detail.
 
 What is random is a function of the corruption and the image's name: every network sees the same, in every run, and a
-severer noise is the same noise, more of it.
+severer Gaussian noise is the same noise, more of it.
 """
 
 from __future__ import annotations

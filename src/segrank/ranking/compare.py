@@ -170,7 +170,7 @@ def _compare_block(
         classes = class_differences(
             cell.images,
             paired=paired,
-            with_seeds="seeds" in of.covers,
+            with_seeds="seeds" in of.covers and any(len(of_one) > 1 for of_one in cell.seeds),
             level=options.level,
             resamples=options.resamples,
             seed=options.seed,

@@ -204,7 +204,8 @@ def image_part(of: Estimates, a: NDArray[np.intp], b: NDArray[np.intp] | None = 
     second, fourth = (moved**2).sum(axis=1), (moved**4).sum(axis=1)
     # a variance estimated by a sum of squares has 2 mean^2 / variance degrees of freedom: few, if few images decide
     df = _ratio(2 * second**2, fourth - second**2 / moved.shape[1])
-    return Part(variance, df, np.zeros_like(variance))
+    # of very few, such as groups of frames, moments say nothing: never more than what n numbers around a mean have
+    return Part(variance, np.minimum(df, max(moved.shape[1] - 1, 1)), np.zeros_like(variance))
 
 
 def combined(seeds: Part | None, images: Part | None) -> tuple[FloatArray, FloatArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -39,10 +40,10 @@ class Ranking:
     groups: tuple[tuple[int, ...], ...] | None
     """Maximal sets of encoders no two of which can be told apart (pairwise tests, Holm over all pairs). They overlap:
     an encoder may be in several. Best first; one that is told apart from all others is alone in its group. None for
-    more than `MOST_GROUPED` encoders."""
+    more than `MOST_GROUPED` encoders, or more groups than there are letters."""
     letters: tuple[str, ...] | None
     """Per encoder the groups it is in, as letters: two encoders share a letter if and only if they cannot be told
-    apart. None for more groups than there are letters."""
+    apart. None where there are no groups."""
     note: str = ""
     """Why there are no intervals, or what they leave out."""
 
@@ -126,11 +127,13 @@ def _rank_intervals(better: FloatArray, apart: NDArray[np.bool_]) -> tuple[tuple
     return tuple(zip((1 + worse_than).tolist(), (len(better) - better_than).tolist(), strict=True))
 
 
-def _groups(alike: NDArray[np.bool_], ranks: NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:
+def _groups(alike: NDArray[np.bool_], ranks: NDArray[np.int64]) -> tuple[tuple[int, ...], ...] | None:
+    """None for more of them than there are letters: their number can double with every two encoders."""
     near = [sum(1 << other for other in np.flatnonzero(row).tolist()) & ~(1 << at) for at, row in enumerate(alike)]
-    found = [
-        sorted(_bits(clique), key=lambda at: (ranks[at], at)) for clique in _cliques(near, 0, (1 << len(near)) - 1, 0)
-    ]
+    cliques = list(itertools.islice(_cliques(near, 0, (1 << len(near)) - 1, 0), len(string.ascii_letters) + 1))
+    if len(cliques) > len(string.ascii_letters):
+        return None
+    found = [sorted(_bits(clique), key=lambda at: (ranks[at], at)) for clique in cliques]
     return tuple(tuple(group) for group in sorted(found, key=lambda group: ([ranks[at] for at in group], group)))
 
 
@@ -151,8 +154,6 @@ def _bits(number: int) -> list[int]:
     return [at for at in range(number.bit_length()) if number >> at & 1]
 
 
-def _letters(groups: tuple[tuple[int, ...], ...], count: int) -> tuple[str, ...] | None:
-    if len(groups) > len(string.ascii_letters):
-        return None
+def _letters(groups: tuple[tuple[int, ...], ...], count: int) -> tuple[str, ...]:
     named = list(zip(string.ascii_letters, groups, strict=False))
     return tuple("".join(letter for letter, group in named if encoder in group) for encoder in range(count))

@@ -117,9 +117,10 @@ def _method(leaderboard: Leaderboard, board: Board) -> str:
     if len(board.entries) == 1:
         return f"Interval: {options.level:.0%}, over {_samples(board, options)}."
     of_weights = "" if "seeds" in covers else ", and groups and P(best) are of these weights, not of their encoders"
+    told = "share a letter cannot be told apart" if board.ranking.letters else "cannot be told apart are not shown"
     return (
         f"Intervals: {options.level:.0%}, over {_samples(board, options)}. Ranks and groups: paired tests, corrected "
-        f"for their number; encoders that share a letter cannot be told apart{of_weights}."
+        f"for their number; encoders that {told}{of_weights}."
     )
 
 

@@ -58,7 +58,8 @@ class Segmenter(nn.Module):
     def __init__(self, encoder: Encoder, decoder: nn.Module, *, freeze: bool) -> None:
         super().__init__()
         self.encoder, self.decoder, self.freeze = encoder, decoder, freeze
-        encoder.requires_grad_(not freeze)
+        if freeze:  # otherwise as it comes: parts of an own encoder may be frozen by its author
+            encoder.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Segmenter:
         super().train(mode)
