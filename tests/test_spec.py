@@ -173,3 +173,8 @@ def test_references() -> None:
     )
     with pytest.raises(SpecError, match="cannot be read"):
         parse_reference("scenes?look")
+
+
+def test_ignored_pixels_take_no_part_by_default() -> None:
+    """Unlike in the reference code."""
+    assert RunSpec(encoder="small:vit", dataset="scenes", decoder="mask2former").ignored_pixels == "excluded"

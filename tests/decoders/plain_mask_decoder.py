@@ -55,7 +55,11 @@ class PlainMaskDecoder(nn.Module):
 
     def __init__(self, ours: Mask2FormerDecoder) -> None:
         super().__init__()
-        self.project, self.norm, self.classify, self.mask = ours.project, ours.norm, ours.classify, ours.mask
+        self.project, self.norm, self.classify = ours.project, ours.norm, ours.classify
+        self.mask = nn.Sequential(
+            nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH)
+        ).to(ours.queries)
+        self.mask.load_state_dict(ours.mask.state_dict())
         self.queries, self.query_positions = ours.queries, ours.query_positions
         self.position = Mask2FormerSinePositionEmbedding(WIDTH // 2, normalize=True)
         of_keys = zip(ours.keys.weight.chunk(9), ours.keys.bias.chunk(9), strict=True)
