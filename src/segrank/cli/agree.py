@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from segrank.cli.rank import (
+from segrank.cli.results_options import (
     ColumnOption,
     DelimiterOption,
+    FormatOption,
+    GroupOption,
+    MetricsOption,
+    ResamplesOption,
     SameOption,
+    SeedOption,
+    SettingsOption,
     SourceArgument,
     WhereOption,
+    listed,
     open_results,
-)  # fmt: skip
+)
 from segrank.store import DEFAULT_STORE
-
-MetricsOption = Annotated[
-    str,
-    typer.Option("--metrics", "--metric", metavar="A,B:lower,C", help="Several are set beside each other; `miou`."),
-]
-SettingsOption = Annotated[
-    list[str],
-    typer.Option(
-        "--across", metavar="FIELD", help="Fields in which settings differ, such as `dataset`; by default all that do."
-    ),
-]
-FormatOption = Annotated[str, typer.Option("--format", help="table, csv, json or markdown.")]
-ResamplesOption = Annotated[int, typer.Option(min=100, max=1_000_000, help="Of the test images.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Of resamples and draws.")]
-GroupOption = Annotated[
-    str,
-    typer.Option(metavar="REGEX", help="Images whose names have the same match are drawn together: frames of a film."),
-]
 
 
 def agree(
@@ -60,17 +46,11 @@ def agree(
     docs/reading-a-ranking.md explains the columns.
     """
     from segrank.console.agree import report
-    from segrank.console.report import FORMATS, print_report
+    from segrank.console.report import print_report
     from segrank.ranking.agree import agree as agree_on
     from segrank.ranking.leaderboard import Options
 
-    if form not in FORMATS:
-        raise typer.BadParameter(f"{form!r} is not one of {', '.join(FORMATS)}", param_hint="--format")
     names = listed(metrics)
     results = open_results(source, names, column, same, delimiter)
     options = Options(resamples=resamples, seed=seed, group_images=group_images)
     print_report(report(agree_on(results, metrics=names, where=where, across=across, options=options)), form)
-
-
-def listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]

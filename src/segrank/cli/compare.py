@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
-from segrank.cli.rank import (
+from segrank.cli.results_options import (
     ColumnOption,
     DelimiterOption,
+    FormatOption,
+    GroupOption,
     MetricOption,
+    ResamplesOption,
     SameOption,
+    SeedOption,
     SourceArgument,
     WhereOption,
     open_results,
@@ -28,21 +32,14 @@ def compare(
     across: Annotated[
         list[str], typer.Option(metavar="FIELD", help="Compare for each value of it, such as `dataset`, by itself.")
     ] = [],  # noqa: B006
-    form: Annotated[str, typer.Option("--format", help="table, csv, json or markdown.")] = "table",
+    form: FormatOption = "table",
     most: Annotated[
         int,
         typer.Option(min=1, help="Classes, and images for each encoder, that a table shows; csv and json have all."),
     ] = 8,
-    resamples: Annotated[
-        int, typer.Option(min=100, max=1_000_000, help="Of the test images, from which intervals come.")
-    ] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the resampling.")] = 0,
-    group_images: Annotated[
-        str,
-        typer.Option(
-            metavar="REGEX", help="Images whose names have the same match are drawn together: frames of a film."
-        ),
-    ] = "",
+    resamples: ResamplesOption = 10_000,
+    seed: SeedOption = 0,
+    group_images: GroupOption = "",
     column: ColumnOption = [],  # noqa: B006
     same: SameOption = [],  # noqa: B006
     delimiter: DelimiterOption = "",
@@ -57,12 +54,10 @@ def compare(
 
     docs/reading-a-ranking.md explains what it says.
     """
-    from segrank.console.compare import FORMATS, print_comparison
+    from segrank.console.compare import print_comparison
     from segrank.ranking.compare import compare as compare_encoders
     from segrank.ranking.leaderboard import Options
 
-    if form not in FORMATS:
-        raise typer.BadParameter(f"{form!r} is not one of {', '.join(FORMATS)}", param_hint="--format")
     results = open_results(source, [metric] if metric else [], column, same, delimiter)
     options = Options(resamples=resamples, seed=seed, group_images=group_images)
     found = compare_encoders(results, a, b, metric=metric, where=where, across=across, options=options)

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segrank.cli.agree import FormatOption, GroupOption, ResamplesOption, SeedOption
-from segrank.cli.rank import (
+from segrank.cli.results_options import (
     ColumnOption,
     DelimiterOption,
+    FormatOption,
+    GroupOption,
     MetricOption,
+    ResamplesOption,
     SameOption,
+    SeedOption,
     SourceArgument,
     WhereOption,
     open_results,
-)  # fmt: skip
+)
 from segrank.store import DEFAULT_STORE
 
 if TYPE_CHECKING:
@@ -55,12 +58,10 @@ def diagnose(
     docs/reading-a-ranking.md explains each.
     """
     from segrank.console.diagnose import report
-    from segrank.console.report import FORMATS, print_report
+    from segrank.console.report import print_report
     from segrank.ranking.diagnostics import diagnose as diagnose_results
     from segrank.ranking.leaderboard import Options
 
-    if form not in FORMATS:
-        raise typer.BadParameter(f"{form!r} is not one of {', '.join(FORMATS)}", param_hint="--format")
     if root and not ceiling:
         raise typer.BadParameter("--root is for --ceiling", param_hint="--root")
     results = open_results(source, [metric] if metric else [], column, same, delimiter)

@@ -7,16 +7,19 @@ from typing import Annotated
 
 import typer
 
-from segrank.cli.agree import FormatOption, GroupOption, ResamplesOption, SeedOption
-from segrank.cli.rank import (
+from segrank.cli.results_options import (
     ColumnOption,
     DelimiterOption,
+    FormatOption,
+    GroupOption,
     MetricOption,
+    ResamplesOption,
     SameOption,
+    SeedOption,
     SourceArgument,
     WhereOption,
     open_results,
-)  # fmt: skip
+)
 from segrank.store import DEFAULT_STORE
 
 AcrossOption = Annotated[
@@ -57,12 +60,10 @@ def effects(
     docs/reading-a-ranking.md explains the columns.
     """
     from segrank.console.effects import report
-    from segrank.console.report import FORMATS, print_report
+    from segrank.console.report import print_report
     from segrank.ranking.effects import effects as effects_of
     from segrank.ranking.leaderboard import Options
 
-    if form not in FORMATS:
-        raise typer.BadParameter(f"{form!r} is not one of {', '.join(FORMATS)}", param_hint="--format")
     results = open_results(source, [metric] if metric else [], column, same, delimiter)
     options = Options(resamples=resamples, seed=seed, group_images=group_images)
     found = effects_of(results, metric=metric, where=where, across=across, factors=factor, options=options)

@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
-from segrank.cli.rank import (
+from segrank.cli.results_options import (
     ColumnOption,
     DelimiterOption,
+    FormatOption,
+    GroupOption,
     MetricOption,
+    ResamplesOption,
     SameOption,
+    SeedOption,
     SourceArgument,
     WhereOption,
     open_results,
@@ -26,17 +30,10 @@ def place(
     source: SourceArgument = Path(DEFAULT_STORE),
     metric: MetricOption = "",
     where: WhereOption = [],  # noqa: B006
-    form: Annotated[str, typer.Option("--format", help="table, csv, json or markdown.")] = "table",
-    resamples: Annotated[
-        int, typer.Option(min=100, max=1_000_000, help="Of the test images, from which intervals come.")
-    ] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the resampling.")] = 0,
-    group_images: Annotated[
-        str,
-        typer.Option(
-            metavar="REGEX", help="Images whose names have the same match are drawn together: frames of a film."
-        ),
-    ] = "",
+    form: FormatOption = "table",
+    resamples: ResamplesOption = 10_000,
+    seed: SeedOption = 0,
+    group_images: GroupOption = "",
     column: ColumnOption = [],  # noqa: B006
     same: SameOption = [],  # noqa: B006
     delimiter: DelimiterOption = "",
@@ -51,12 +48,10 @@ def place(
 
     docs/reading-a-ranking.md explains what it says.
     """
-    from segrank.console.place import FORMATS, print_placement
+    from segrank.console.place import print_placement
     from segrank.ranking.leaderboard import Options
     from segrank.ranking.place import place as place_encoder
 
-    if form not in FORMATS:
-        raise typer.BadParameter(f"{form!r} is not one of {', '.join(FORMATS)}", param_hint="--format")
     results = open_results(source, [metric] if metric else [], column, same, delimiter)
     options = Options(resamples=resamples, seed=seed, group_images=group_images)
     print_placement(place_encoder(results, encoder, metric=metric, where=where, options=options), form)

@@ -7,16 +7,21 @@ from typing import Annotated
 
 import typer
 
-from segrank.cli.agree import (
+from segrank.cli.results_options import (
+    ColumnOption,
+    DelimiterOption,
     FormatOption,
     GroupOption,
     MetricsOption,
     ResamplesOption,
+    SameOption,
     SeedOption,
     SettingsOption,
+    SourceArgument,
+    WhereOption,
     listed,
+    open_results,
 )
-from segrank.cli.rank import ColumnOption, DelimiterOption, SameOption, SourceArgument, WhereOption, open_results
 from segrank.store import DEFAULT_STORE
 
 
@@ -51,14 +56,12 @@ def recommend(
     docs/reading-a-ranking.md explains the columns.
     """
     from segrank.console.recommend import report
-    from segrank.console.report import FORMATS, print_report
+    from segrank.console.report import print_report
     from segrank.ranking.leaderboard import Options
     from segrank.ranking.recommend import Wanted
     from segrank.ranking.recommend import recommend as recommended
     from segrank.ranking.table import results_of
 
-    if form not in FORMATS:
-        raise typer.BadParameter(f"{form!r} is not one of {', '.join(FORMATS)}", param_hint="--format")
     if not target:
         raise typer.BadParameter("say whose order is to be kept: --target FIELD=VALUE", param_hint="--target")
     names = listed(metrics)

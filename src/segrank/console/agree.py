@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segrank.console.report import Report, Sheet, counted, probability, sentence
+from segrank.console.report import Report, Sheet, counted, probability
 from segrank.ranking.agree import Agreements, Pair, as_data, frame
 from segrank.ranking.agreement import FEWEST_SAMPLED, Ceiling, TauInterval
+from segrank.ranking.phrases import sentence
 from segrank.ranking.ranks import holm
 from segrank.ranking.settings import Setting
 from segrank.ranking.words import shown

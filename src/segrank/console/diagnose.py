@@ -6,9 +6,10 @@ from dataclasses import asdict
 
 import polars as pl
 
-from segrank.console.report import Report, Sheet, sentence
+from segrank.console.report import Report, Sheet
 from segrank.ranking.diagnostics import Diagnosis, as_data
 from segrank.ranking.finding import Finding
+from segrank.ranking.phrases import sentence
 
 _MOST_RUNS = 6
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from segrank.console.agree import ranged
-from segrank.console.report import Report, Sheet, counted, sentence
+from segrank.console.report import Report, Sheet, counted
 from segrank.ranking.agreement import FEWEST_SAMPLED
+from segrank.ranking.phrases import sentence
 from segrank.ranking.recommend import Candidate, Recommendation
 from segrank.ranking.recommend_export import as_data, frame, share
 

@@ -114,10 +114,6 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "." * (not text.endswith("."))
-
-
 def probability(value: float | None) -> str:
     """Never 0 or 1: it comes from draws or an approximation."""
     if value is None:

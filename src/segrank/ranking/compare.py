@@ -107,8 +107,6 @@ def compare(
         RankingError: there is no such encoder; their rows may not be compared, or never meet under one protocol.
     """
     options = options or Options()
-    if results.rows.is_empty():
-        raise RankingError(f"there are no runs in {results.source}", fix="check the path; `segrank show` lists runs")
     by = results.metric(metric)
     labels = results.rows["label"].unique().sort().to_list()
     a, b = encoder_named(a, labels), encoder_named(b, labels)

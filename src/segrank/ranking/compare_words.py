@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from segrank.ranking.class_differences import ClassDifference
 from segrank.ranking.compare import Compared, Comparison
 from segrank.ranking.difference import MOST_SEEDS, POWER
+from segrank.ranking.phrases import sentence
 from segrank.ranking.results import Metric
 from segrank.ranking.words import OF_THESE_WEIGHTS, digits_for, shown, title
 
@@ -48,20 +49,20 @@ def remarks(comparison: Comparison) -> list[str]:
             f"Each of the {len(comparison.parts)} comparisons is by itself: among several, some will seem settled by "
             "chance."
         )
-    return [*lines, *map(_sentence, comparison.notes)]
+    return [*lines, *map(sentence, comparison.notes)]
 
 
 def _of_part(part: Compared, metric: Metric, level: float, resamples: int) -> list[str]:
     lines = [_settling(part)] if part.needed else []
     if part.not_covered:
-        lines.append(_sentence(part.not_covered))
+        lines.append(sentence(part.not_covered))
     if part.covers:
         lines.append(_method(part, level, resamples))
     if part.classes:
         lines.append(_classes(part.classes, level))
     if part.deciding and part.value:
         lines.append(_turning(part, metric))
-    return [*lines, *map(_sentence, part.notes)]
+    return [*lines, *map(sentence, part.notes)]
 
 
 def _settling(part: Compared) -> str:
@@ -77,7 +78,7 @@ def _settling(part: Compared) -> str:
         hopeless.append("images alone (up to 1,000 times as many)")
     lines = [f"About {' or '.join(ways)} would settle it with a probability of {POWER:.0%}"] if ways else []
     lines += [f"{'more ' * (not ways)}{' and '.join(hopeless)} would not settle it"] if hopeless else []
-    return f"{_sentence('; '.join(lines))[:-1]}, if the difference is what it seems: a rough guide."
+    return f"{sentence('; '.join(lines))[:-1]}, if the difference is what it seems: a rough guide."
 
 
 def _method(part: Compared, level: float, resamples: int) -> str:
@@ -130,7 +131,3 @@ def probability(value: float | None) -> str:
     if value is None:
         return ""
     return "<0.001" if value < 0.001 else ">0.999" if value > 0.999 else f"{value:.3f}"
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "." * (not text.endswith("."))

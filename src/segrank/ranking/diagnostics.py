@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segrank.errors import RankingError
 from segrank.ranking.cells import MIOU
 from segrank.ranking.comparable import comparable
 from segrank.ranking.convergence import convergence, last_quarter
-from segrank.ranking.effects import settings_or_one
 from segrank.ranking.finding import Finding, listed
 from segrank.ranking.floor import floor, without_floors
 from segrank.ranking.leaderboard import Options
@@ -27,7 +25,7 @@ from segrank.ranking.order_diagnostics import order_diagnostics
 from segrank.ranking.patch_ceiling import patch_ceiling
 from segrank.ranking.results import Metric, Results
 from segrank.ranking.same_results import same_results
-from segrank.ranking.settings import Setting
+from segrank.ranking.settings import Setting, settings_or_one
 
 LabelMaps = Callable[[str, str, str], Iterable[NDArray[np.uint8]]]
 """Dataset, as a spec names it, split, and the digest that this had when it was scored -> label maps of some of its
@@ -71,8 +69,6 @@ def diagnose(
         RankingError: there are no scores, too many settings, or two scores of an encoder for a seed.
     """
     options = options or Options()
-    if results.rows.is_empty():
-        raise RankingError(f"there are no runs in {results.source}", fix="check the path; `segrank show` lists runs")
     by = results.metric(metric)
     # naming every field keeps evaluations on other splits and on spoilt images, which a ranking leaves out
     several = len(comparable(results, by, where=where, across=results.protocol)[0]) > 1

@@ -7,20 +7,18 @@ No torch. What is tested, and on which encoders: see `units`, `factors`, `settin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 from segrank.errors import RankingError
-from segrank.ranking.comparable import comparable
 from segrank.ranking.confounds import Association, Entangled, associations, entangled
 from segrank.ranking.effect import Effect, Kind, Response, corrected, group_effect, shift_effect
-from segrank.ranking.estimate_block import estimate_block
 from segrank.ranking.factors import CONFOUNDS, Factor, factors_named, levels_of
 from segrank.ranking.leaderboard import Options
 from segrank.ranking.lineage_steps import Step, lineage_steps
 from segrank.ranking.results import Metric, Results
 from segrank.ranking.setting_contrasts import Additivity, SettingContrast, additivity, contrasts, noise_left
-from segrank.ranking.settings import Setting, settings_of
+from segrank.ranking.settings import Setting, settings_or_one
 from segrank.ranking.units import FloatArray, Units, units_of
 
 NOT_LOOKED_AT = "columns not looked at"
@@ -118,39 +116,6 @@ def effects(
         # a file's columns that factors name are looked at after all
         notes=(*(note for note in notes if not (factors and note.startswith(NOT_LOOKED_AT))), *_notes(units, chosen)),
     )
-
-
-def settings_or_one(
-    results: Results, *, metric: str, where: Sequence[str], across: Sequence[str], options: Options
-) -> tuple[tuple[Setting, ...], tuple[str, ...]]:
-    """As `settings_of`, where one setting will do.
-
-    Raises:
-        RankingError: as `settings_of`, but for that.
-    """
-    if results.rows.is_empty():
-        raise RankingError(f"there are no runs in {results.source}", fix="check the path; `segrank show` lists runs")
-    by = results.metric(metric)
-    if across:
-        return settings_of(results, metrics=[by.name], where=where, across=across, options=options)
-    (block,), left_out = comparable(results, by, where=where)
-    one = estimate_block(results, block, by, options, {})
-    short = {label: count for label, count in one.seeds.items() if count < one.usual}
-    setting = Setting(
-        name="",
-        values={},
-        metric=by,
-        rows=one.complete_rows,
-        cell=replace(one.cell, images=None),
-        of=one.of,
-        incomplete=short,
-        usual=one.usual,
-        unscored=one.unscored,
-    )
-    notes = [f"left out, with fewer than {one.usual} seeds: {', '.join(short)}"] if short else []
-    if by.guessed:
-        notes.append(f"{by.direction} {by.name} is taken to be better, by its name")
-    return (setting,), tuple(note for note in (*notes, left_out, *results.notes) if note)
 
 
 def _effects(

@@ -114,8 +114,6 @@ def place(
             the fields in which the nearest ones differ are named.
     """
     options = options or Options()
-    if results.rows.is_empty():
-        raise RankingError(f"there are no runs in {results.source}", fix="check the path; `segrank show` lists runs")
     by = results.metric(metric)
     new = encoder_named(encoder, results.rows["label"].unique().sort().to_list())
     blocks, left_out = comparable(results, by, where=where, every=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from segrank.ranking.phrases import sentence
 from segrank.ranking.place import TOGETHER, Placed, Placement
 from segrank.ranking.words import OF_THESE_WEIGHTS
 
@@ -13,7 +14,7 @@ _MOST_NAMED = 6
 def answer(placement: Placement, part: Placed) -> str:
     """Its place by its score, the places that it may truly have, and from whom it cannot be separated."""
     new = placement.encoder
-    where = f"{_sentence(part.name)[:-1] if part.name == TOGETHER else part.name}: " if part.name else ""
+    where = f"{sentence(part.name)[:-1] if part.name == TOGETHER else part.name}: " if part.name else ""
     count = len(part.rivals) + 1
     place = f"{new} is {_ordinal(part.rank)} of {count} by its score"
     if not part.rivals:
@@ -41,7 +42,7 @@ def remarks(placement: Placement) -> list[str]:
     for part in parts:
         begin = f"{part.name}: " if part.name else ""
         if part.not_covered:
-            lines.append(begin + _sentence(part.not_covered))
+            lines.append(begin + sentence(part.not_covered))
         if part.left_out:
             lines.append(f"{begin}Left out of the known encoders: {_named(part.left_out)}.")
     if any(part.covers for part in parts):
@@ -55,7 +56,7 @@ def remarks(placement: Placement) -> list[str]:
             "All together: the mean over the protocols, each with the same weight, of how many standard deviations of "
             "the encoders a score is above their mean."
         )
-    return [*lines, *map(_sentence, placement.notes)]
+    return [*lines, *map(sentence, placement.notes)]
 
 
 def _ordinal(rank: int) -> str:
@@ -67,7 +68,3 @@ def _named(names: Sequence[str]) -> str:
     if len(names) > _MOST_NAMED:
         return f"{', '.join(names[:_MOST_NAMED])} and {len(names) - _MOST_NAMED} more"
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "." * (not text.endswith("."))

@@ -40,8 +40,6 @@ def rank_results(
         RankingError: the rows may not be ranked together, evaluations cannot be paired, or no encoder is in all blocks.
     """
     options = options or Options()
-    if results.rows.is_empty():
-        raise RankingError(f"there are no runs in {results.source}", fix="check the path; `segrank show` lists runs")
     by = results.metric(metric)
     blocks, left_out = comparable(results, by, where=where, across=across)
     draw_seeds: dict[tuple[str, ...], int] = {}

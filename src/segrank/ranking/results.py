@@ -98,8 +98,10 @@ class Results:
         """A metric by its name, with `:lower` or `:higher` after it if one likes; the first one without.
 
         Raises:
-            RankingError: there is none of that name, or its direction is another.
+            RankingError: there are no rows, there is none of that name, or its direction is another.
         """
+        if self.rows.is_empty():
+            raise RankingError(f"there are no runs in {self.source}", fix="check the path; `segrank show` lists runs")
         name, _, said = text.rpartition(":")
         for metric in self.metrics:
             if text in ("", metric.name):

@@ -73,8 +73,6 @@ def settings_of(
     Raises:
         RankingError: there are fewer than two settings, or too many; settings differ in a field not named in `across`.
     """
-    if results.rows.is_empty():
-        raise RankingError(f"there are no runs in {results.source}", fix="check the path; `segrank show` lists runs")
     chosen = list({metric.name: metric for metric in map(results.metric, metrics or [""])}.values())
     more = [name for name in across if name in results.rows.columns and name not in _fields(results)]
     results = replace(results, protocol=(*results.protocol, *dict.fromkeys(more)))
@@ -109,6 +107,37 @@ def settings_of(
     ]
     settings.sort(key=lambda setting: setting.name != BASE)
     return tuple(settings), tuple(_notes(results, settings, left_out))
+
+
+def settings_or_one(
+    results: Results, *, metric: str, where: Sequence[str], across: Sequence[str], options: Options
+) -> tuple[tuple[Setting, ...], tuple[str, ...]]:
+    """As `settings_of`, where one setting will do.
+
+    Raises:
+        RankingError: as `settings_of`, but for that.
+    """
+    by = results.metric(metric)
+    if across:
+        return settings_of(results, metrics=[by.name], where=where, across=across, options=options)
+    (block,), left_out = comparable(results, by, where=where)
+    one = estimate_block(results, block, by, options, {})
+    short = {label: count for label, count in one.seeds.items() if count < one.usual}
+    setting = Setting(
+        name="",
+        values={},
+        metric=by,
+        rows=one.complete_rows,
+        cell=replace(one.cell, images=None),
+        of=one.of,
+        incomplete=short,
+        usual=one.usual,
+        unscored=one.unscored,
+    )
+    notes = [f"left out, with fewer than {one.usual} seeds: {', '.join(short)}"] if short else []
+    if by.guessed:
+        notes.append(f"{by.direction} {by.name} is taken to be better, by its name")
+    return (setting,), tuple(note for note in (*notes, left_out, *results.notes) if note)
 
 
 BASE = "base"

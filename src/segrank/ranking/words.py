@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segrank.ranking.leaderboard import Board, Entry, Leaderboard, Options
+from segrank.ranking.phrases import sentence
 from segrank.ranking.results import Metric
 
 _MOST_NAMED = 5
@@ -85,7 +86,7 @@ def named(entries: Sequence[Entry]) -> str:
 def remarks(leaderboard: Leaderboard) -> list[str]:
     """What a reader has to know besides: what is not covered, incomplete or left out, and the method."""
     board = leaderboard.overall or leaderboard.boards[0]
-    lines = [_sentence(board.of.note)] if board.of.note else []
+    lines = [sentence(board.of.note)] if board.of.note else []
     if board.incomplete:
         lines.append(
             f"Not ranked, since incomplete: {_list([f'{e.encoder} ({e.note})' for e in board.incomplete], 4)}."
@@ -98,16 +99,16 @@ def remarks(leaderboard: Leaderboard) -> list[str]:
         lost = [f"{run.encoder} ({run.status}, run {run.run})" for run in one.unscored]
         if lost:
             lines.append(f"Without a score{where}: {_list(lost)}.")
-        lines += [_sentence(note) + where * bool(where) for note in one.notes]
+        lines += [sentence(note) + where * bool(where) for note in one.notes]
     if leaderboard.overall is not None:
         weights = ", ".join(f"{one.name} {one.weight:.3g}" for one in leaderboard.boards)
         lines.append(
             f"Weights: {weights}. Overall score: on each, how many standard deviations of the encoders a score is "
             "above their mean; then the weighted mean."
         )
-        lines += [_sentence(note) for note in leaderboard.overall.notes]
+        lines += [sentence(note) for note in leaderboard.overall.notes]
     lines.append(_method(leaderboard, board))
-    return [*lines, *(_sentence(note) for note in leaderboard.notes)]
+    return [*lines, *(sentence(note) for note in leaderboard.notes)]
 
 
 def _method(leaderboard: Leaderboard, board: Board) -> str:
@@ -134,10 +135,6 @@ def _samples(board: Board, options: Options) -> str:
         counts = sorted({int(count) for count in board.of.seeds})
         over.append(f"{counts[0] if len(counts) == 1 else f'{counts[0]} to {counts[-1]}'} seeds")
     return " and ".join(over)
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "." * (not text.endswith("."))
 
 
 def _list(texts: Sequence[str], most: int = 12) -> str:
