@@ -103,6 +103,7 @@ def loaded_by(code: str) -> set[str]:
         *(name for name in TREES if name.startswith(("segrank.cli", "segrank.console"))),
         "segrank.study.demo",
         "segrank.data",
+        "segrank.inputs",
         *(name for name in TREES if name.startswith(RIGHT)),
     ],
 )

@@ -14,7 +14,7 @@ import safetensors.torch
 from lightning_fabric import Fabric
 from PIL import Image
 
-from segrank.assemble import build_segmenter, check_classes, make_fabric, resolve_device
+from segrank.assemble import build_segmenter, make_fabric, resolve_device
 from segrank.attempt import WEIGHTS
 from segrank.data import open_dataset
 from segrank.data.images import read_image
@@ -25,6 +25,7 @@ from segrank.evaluate.corruptions import KINDS, SEVERITIES, Corruption, corrupti
 from segrank.evaluate.score import ALSO, Plan, plan_evaluation, score
 from segrank.evaluate.sliding import predict
 from segrank.files import write_whole
+from segrank.inputs import check_classes
 from segrank.progress import Reporter, Silent
 from segrank.record import Evaluation, Record
 from segrank.spec import Precision

@@ -7,19 +7,12 @@ import os
 
 from lightning_fabric import Fabric
 
-from segrank.assemble import (
-    check_devices,
-    data_lines,
-    identify,
-    make_fabric,
-    open_data,
-    resolve_device,
-    resolve_precision,
-)
+from segrank.assemble import check_devices, make_fabric, resolve_device, resolve_precision
 from segrank.attempt import Attempt
 from segrank.encoders.reference import card_of_weights, encoder_digests
 from segrank.encoders.whereabouts import whereabouts
 from segrank.errors import ClaimError, SegrankError, SpecError, StoreError
+from segrank.inputs import data_lines, identify, open_data
 from segrank.progress import Reporter, Silent
 from segrank.record import Record
 from segrank.rescore import evaluate_run

@@ -16,12 +16,13 @@ import safetensors.torch
 import torch
 from lightning_fabric import Fabric
 
-from segrank.assemble import Data, build_segmenter
+from segrank.assemble import build_segmenter
 from segrank.attempt import LOG, WEIGHTS, Attempt
 from segrank.data.loader import training_batches
 from segrank.errors import EncoderError
 from segrank.evaluate.score import images_along_the_way, plan_evaluation, score, steps_along_the_way
 from segrank.files import write_whole
+from segrank.inputs import Data
 from segrank.progress import Reporter
 from segrank.provenance import provenance
 from segrank.record import Cost, Record, Status, WeightsReport
