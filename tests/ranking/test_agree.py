@@ -11,9 +11,10 @@ import pytest
 from scipy import stats
 from synthetic_store import add_run
 
-from segrank.console.agree import answer, remarks, report
+from segrank.console.agree import report
 from segrank.errors import RankingError
 from segrank.ranking.agree import Agreements, agree
+from segrank.ranking.agree_words import answer, remarks
 from segrank.ranking.agreement import agreement
 from segrank.ranking.leaderboard import Options
 from segrank.ranking.results_file import read_results_file

@@ -11,13 +11,13 @@ import pytest
 from scipy import stats
 from synthetic_store import add_run, confusions, evaluation_of
 
-from segrank.console.recommend import answer, remarks
 from segrank.counts import CONFUSION, counts_table
 from segrank.errors import RankingError
 from segrank.ranking.leaderboard import Options
 from segrank.ranking.protocol_search import by_chance, combined, leave_out, search, sets_of
 from segrank.ranking.recommend import Recommendation, Wanted, recommend
 from segrank.ranking.recommend_export import frame
+from segrank.ranking.recommend_words import answer, remarks
 from segrank.ranking.results_file import read_results_file
 from segrank.ranking.table import results_of
 from segrank.store import Store

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import polars as pl
 
 from segrank.console.report import Report, Sheet
+from segrank.ranking.diagnose_words import answer
 from segrank.ranking.diagnostics import Diagnosis, as_data
 from segrank.ranking.finding import Finding
 from segrank.ranking.phrases import sentence
@@ -27,19 +28,6 @@ def report(diagnosis: Diagnosis) -> Report:
         ),
         data=as_data(diagnosis),
     )
-
-
-def answer(diagnosis: Diagnosis) -> str:
-    """How many signs there are, and of what."""
-    seen = [one.name for one in diagnosis.findings if one.verdict == "seen"]
-    open_ = [one.name for one in diagnosis.findings if one.verdict == "cannot be told"]
-    if not diagnosis.findings:
-        return "There are no data for any diagnostic: it takes several settings, random weights, or runs of a store."
-    left = f"; of {len(open_)} nothing can be told" if open_ else ""
-    count = len(diagnosis.findings)
-    if not seen:
-        return f"None of {count} diagnostics shows a sign against the ranking{left}."
-    return f"{len(seen)} of {count} diagnostics show{'s' * (len(seen) == 1)} a sign{left}. Seen: {'; '.join(seen)}."
 
 
 def _text(number: int, one: Finding) -> str:

@@ -13,9 +13,8 @@ from segrank.ranking.export import as_data, frame
 from segrank.ranking.leaderboard import Board, Entry, Leaderboard
 from segrank.ranking.results import Metric
 from segrank.ranking.where import cut
-from segrank.ranking.words import answer, digits_for, remarks, shown, title
+from segrank.ranking.words import OVERALL, digits_for, headline, remarks, shown, title
 
-OVERALL = Metric("overall", "higher")
 _GAP = 3
 _SPARED = ("GFLOP", "ms/image", "M param.", "memory GiB", "mean rank", "train h", "licence", "seeds", "note")
 """Columns of a table that go first where a terminal is too narrow, in this order."""
@@ -30,7 +29,7 @@ def print_leaderboard(leaderboard: Leaderboard, form: str) -> None:
 
 def _print_table(leaderboard: Leaderboard) -> None:
     console = out()
-    console.print(plain(_headline(leaderboard)), style="bold", soft_wrap=True)
+    console.print(plain(headline(leaderboard)), style="bold", soft_wrap=True)
     wide = not sys.stdout.isatty()
     headings, rows = cells(leaderboard, width=None if wide else _ENCODER_WIDTH)
     spared = [] if wide else _spared(headings, rows, console.width)
@@ -54,7 +53,7 @@ def _spared(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) 
 
 
 def _print_markdown(leaderboard: Leaderboard) -> None:
-    lines = [one_line(_headline(leaderboard)), "", *markdown_table(*cells(leaderboard), _TEXT)]
+    lines = [one_line(headline(leaderboard)), "", *markdown_table(*cells(leaderboard), _TEXT)]
     lines += ["", *(f"- {one_line(line)}" for line in remarks(leaderboard))]
     print("\n".join(lines))
 
@@ -64,19 +63,13 @@ def _print_csv(leaderboard: Leaderboard) -> None:
 
 
 def _print_json(leaderboard: Leaderboard) -> None:
-    data = {"answer": _headline(leaderboard), "remarks": remarks(leaderboard), **as_data(leaderboard)}
+    data = {"answer": headline(leaderboard), "remarks": remarks(leaderboard), **as_data(leaderboard)}
     print(json.dumps(data, indent=1, allow_nan=False))
 
 
 FORMATS: dict[str, Callable[[Leaderboard], None]] = {
     "table": _print_table, "csv": _print_csv, "json": _print_json, "markdown": _print_markdown,
 }  # fmt: skip
-
-
-def _headline(leaderboard: Leaderboard) -> str:
-    if leaderboard.overall is not None:
-        return answer(leaderboard.overall, OVERALL, "overall score")
-    return answer(leaderboard.boards[0], leaderboard.metric, title(leaderboard.metric))
 
 
 Cell = Callable[[Entry], str]

@@ -1,13 +1,12 @@
-"""What `segrank recommend` found, in words and tables. No torch here."""
+"""What `segrank recommend` found, in tables. No torch here."""
 
 from __future__ import annotations
 
-from segrank.console.agree import ranged
-from segrank.console.report import Report, Sheet, counted
-from segrank.ranking.agreement import FEWEST_SAMPLED
-from segrank.ranking.phrases import sentence
-from segrank.ranking.recommend import Candidate, Recommendation
+from segrank.console.report import Report, Sheet
+from segrank.ranking.agree_words import ranged
+from segrank.ranking.recommend import Recommendation
 from segrank.ranking.recommend_export import as_data, frame, share
+from segrank.ranking.recommend_words import answer, percent, remarks
 
 
 def report(of: Recommendation) -> Report:
@@ -20,120 +19,13 @@ def report(of: Recommendation) -> Report:
     )
 
 
-def answer(of: Recommendation) -> str:
-    """What to run instead of the target, and how sure that is."""
-    wanted, target = of.wanted, of.target.name
-    cheaper = "protocol cheaper than" if of.target_cost is not None else "protocol but"
-    sure = f"tau of {wanted.tau:g} or more with {target}, with {wanted.confidence:.0%} confidence"
-    if of.chosen is None:
-        best = max((one for one in of.candidates if one.tau is not None), key=lambda one: one.tau or 0.0, default=None)
-        most = f" The highest tau is {best.tau:.2f}, of {best.name}{_cost(best, of)}." if best else ""
-        everyone = counted(len(of.target.of.encoders), "encoder")
-        return f"No {cheaper} {target} orders {everyone} with a tau of {wanted.tau:g} or more.{most}"
-    chosen = of.chosen
-    over = counted(chosen.encoders, "encoder")
-    what = f"{chosen.name}: tau {chosen.tau:.2f} with {target} over {over}{_cost(chosen, of)}"
-    if of.shown:
-        return f"{what}. It is the {_least(of)} with a {sure}."
-    least = "" if chosen.at_least is None else f", and may be as low as {chosen.at_least:.2f} for other such encoders"
-    return f"No {cheaper} {target} is shown to have a {sure}. The {_least(of)} by its scores is {what}{least}."
-
-
-def _least(of: Recommendation) -> str:
-    return "cheapest" if of.target_cost is not None else "one of highest tau"
-
-
-def _cost(one: Candidate, of: Recommendation) -> str:
-    part = share(one.cost, of.target_cost)
-    return "" if part is None else f", at {_percent(part)} of its {of.unit}"
-
-
-def _percent(part: float) -> str:
-    return f"{100 * part:.3g} %"
-
-
-def remarks(of: Recommendation) -> list[str]:
-    """How stable the choice is, what it rests on, and how to read the columns."""
-    lines = [*_validated(of), *_repeated(of), *_stable(of)]
-    encoders = len(of.target.of.encoders)
-    if encoders >= FEWEST_SAMPLED and of.needed is None:
-        lines.append(
-            f"{encoders} encoders are too few: even tau 1 would not show that others have {of.wanted.tau:g} or more, "
-            f"with {of.wanted.confidence:.0%} confidence."
-        )
-    if encoders < FEWEST_SAMPLED:
-        lines.append(f"{counted(encoders, 'encoder')} can say nothing of others: it takes {FEWEST_SAMPLED}.")
-    lines.append(
-        f"At least: the tau that other such encoders would have, with {of.wanted.confidence:.0%} confidence "
-        "(one-sided), scores and their noise as is. "
-        f"It is not adjusted for choosing among {of.sets} protocols and sets."
-    )
-    if any(one.found and one.found.interval for one in of.candidates):
-        lines.append(f"{of.options.level:.0%} interval: of the true orders' tau, these encoders.")
-    if len(of.candidates) > 1 and of.wanted.most > 1:
-        lines.append("a + b: the mean of standardised scores under both.")
-    if of.unit:
-        lines.append(
-            f"Cost: {of.unit} of one encoder with all its seeds, in the mean; a set costs the sum. "
-            "*: on the Pareto front, none that costs as little has a higher tau (of equals one is marked)."
-        )
-    notes = {setting.of.note for setting in of.settings if setting.of.note}
-    return [*lines, *(sentence(note) for note in sorted(notes)), *(sentence(note) for note in of.notes)]
-
-
-def _validated(of: Recommendation) -> list[str]:
-    left, lines = of.left_out, []
-    if of.by_chance is not None and of.chosen is not None and of.chosen.tau is not None:
-        beyond = "" if of.chosen.tau > of.by_chance else ": the choice may be no more than chance"
-        lines.append(
-            f"If none of them knew anything of {of.target.name}'s order, the best of them would still reach "
-            f"tau {of.by_chance:.2f} in {1 - of.wanted.confidence:.0%} of the cases{beyond}."
-        )
-    if left is None or of.chosen is None:
-        return lines
-    lines += [
-        f"Choosing again without one encoder gives the same in {left.one:.0%} of the cases, without two in "
-        f"{left.two:.0%}; without two its tau is {left.low:.2f} to {left.high:.2f}."
-    ]
-    if left.unseen_tau is not None:
-        none = f"; for {left.none} nothing was chosen, or it ties them" if left.none else ""
-        lines.append(
-            f"Of {left.right + left.wrong} pairs of encoders that the choice was made without, {left.right} come in "
-            f"the target's order (tau {left.unseen_tau:.2f}){none}."
-        )
-    return lines
-
-
-def _repeated(of: Recommendation) -> list[str]:
-    found = next((one.found for one in of.candidates if one.found and one.found.ceiling_x), None)
-    if found is None or found.ceiling_x is None:
-        return []
-    ceiling = found.ceiling_x
-    beyond = " More than that cannot be expected of any protocol." if ceiling.expected < of.wanted.tau else ""
-    return [f"{of.target.name} repeated would have tau {ceiling.expected:.2f} ({ranged(ceiling)}) with itself.{beyond}"]
-
-
-def _stable(of: Recommendation) -> list[str]:
-    if of.along is None:
-        return []
-    first, last = of.along.stable_from(of.wanted.tau), of.along.points[-1]
-    images = f"scored on {last.images:,} images"
-    if first is None:
-        return [f"The order of {of.target.name} was not stable before the end of training ({images})."]
-    return [
-        f"The order of {of.target.name} was stable after {_percent(first)} of the steps: from there on, tau with its "
-        f"final order is {of.wanted.tau:g} or more ({images}). A run of fewer steps lowers its learning rate sooner "
-        "and is not the same."
-    ]
-
-
 def _candidates(of: Recommendation) -> Sheet:
     rows = [
         [
             one.name,
             str(one.encoders),
             "" if one.cost is None else f"{one.cost:.3g}",
-            "" if (part := share(one.cost, of.target_cost)) is None else _percent(part),
+            "" if (part := share(one.cost, of.target_cost)) is None else percent(part),
             "" if one.tau is None else f"{one.tau:.2f}",
             "" if one.at_least is None else f"{one.at_least:.2f}",
             ranged(one.found.interval if one.found else None),
@@ -149,7 +41,7 @@ def _candidates(of: Recommendation) -> Sheet:
 def _along(of: Recommendation) -> Sheet:
     points = of.along.points if of.along else ()
     rows = [
-        [_percent(point.progress), "" if point.tau is None else f"{point.tau:.2f}", str(point.encoders)]
+        [percent(point.progress), "" if point.tau is None else f"{point.tau:.2f}", str(point.encoders)]
         for point in points
     ]
     return Sheet(f"{of.target.name} along the way", ["steps", "tau with its final order", "encoders"], rows)

@@ -107,17 +107,3 @@ FORMATS: dict[str, Callable[[Report], None]] = {
     "json": _print_json,
     "markdown": _print_markdown,
 }
-
-
-def counted(number: int, what: str) -> str:
-    """`1 encoder`, `2 encoders`."""
-    return f"{number:,} {what}{'s' * (number != 1)}"
-
-
-def probability(value: float | None) -> str:
-    """Never 0 or 1: it comes from draws or an approximation."""
-    if value is None:
-        return ""
-    return (
-        "<0.001" if value < 0.001 else ">0.99" if value > 0.995 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
-    )

@@ -12,6 +12,8 @@ _MOST_NAMED = 5
 OF_THESE_WEIGHTS = "Of these weights; another seed may order them otherwise: "
 """What comes before an order of runs with one seed each."""
 TITLES = {"miou": "mIoU"}
+OVERALL = Metric("overall", "higher")
+"""The scores of an overall order."""
 
 
 def title(metric: Metric) -> str:
@@ -31,6 +33,13 @@ def digits_for(values: Sequence[float], metric: Metric) -> int:
         if len({shown(value, metric, digits) for value in different}) == len(different):
             return digits
     return 6
+
+
+def headline(leaderboard: Leaderboard) -> str:
+    """`answer` for the overall order, or for the only protocol."""
+    if leaderboard.overall is not None:
+        return answer(leaderboard.overall, OVERALL, "overall score")
+    return answer(leaderboard.boards[0], leaderboard.metric, title(leaderboard.metric))
 
 
 def answer(board: Board, metric: Metric, unit: str) -> str:
