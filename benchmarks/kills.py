@@ -13,11 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from segrank.attempt import LOG, WEIGHTS
+from segrank.attempt import LOG, WEIGHTS, checkpoints
 from segrank.record import Record
 from segrank.store import Store
 from segrank.study.demo import demo
-from segrank.train import checkpoint
 
 KILLS = 10
 CHECKPOINT_EVERY_S = 1
@@ -56,7 +55,7 @@ def main(folder: Path) -> int:
             process.communicate()
             kills += 1
             attempts = Store(folder / "killed").run_folder(whole.key) / "attempts"
-            newest = next(iter(checkpoint.newest_first(attempts.iterdir())), None)
+            newest = next(iter(checkpoints(attempts.iterdir())), None)
             print(f"kill {kills}: newest checkpoint {newest.stem if newest else 'none'}", flush=True)
             continue
         print(f"it finished after {kills} kills; began with {began!r}")

@@ -101,7 +101,7 @@ def loaded_by(code: str) -> set[str]:
         "segrank",
         *(sorted(WAIST & TREES.keys())),
         *(name for name in TREES if name.startswith(("segrank.cli", "segrank.console"))),
-        "segrank.study.demo",
+        *(name for name in TREES if name.startswith("segrank.study")),
         "segrank.data",
         "segrank.inputs",
         *(name for name in TREES if name.startswith(RIGHT)),

@@ -17,14 +17,13 @@ import torch
 from safetensors.torch import load_file
 
 import segrank
-from segrank.attempt import LOG, WEIGHTS
+from segrank.attempt import LOG, WEIGHTS, checkpoints
 from segrank.errors import DataError, EncoderError, SpecError, StoreError, TrainingError
 from segrank.files import digest
 from segrank.record import Record
 from segrank.runner import run
 from segrank.spec import RunSpec
 from segrank.store import Store
-from segrank.train import checkpoint
 
 SPEC = RunSpec(
     encoder="small:shallow", weights="random", dataset="scenes?size=32&train=24&val=8", crop=(32, 32), patch_size=8,
@@ -147,7 +146,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
 ) -> None:
     run(SPEC, store=tmp_path, checkpoint_every_s=0, reporter=StopAt(6, sigterm))
     attempts = Store(tmp_path).run_folder(undisturbed[1].key) / "attempts"
-    newest = checkpoint.newest_first(attempts.iterdir())[0]
+    newest = checkpoints(attempts.iterdir())[0]
     content = bytearray(newest.read_bytes())
     if damage == "truncated":
         del content[len(content) // 2 :]
@@ -244,7 +243,7 @@ def test_five_kills_change_nothing(undisturbed: tuple[Path, Record], tmp_path: P
 
 
 def _steps(attempts: Path) -> int:
-    found = checkpoint.newest_first(path for path in attempts.glob("*") if path.is_dir())
+    found = checkpoints(path for path in attempts.glob("*") if path.is_dir())
     return int(found[0].stem.removeprefix("step-")) if found else 0
 
 

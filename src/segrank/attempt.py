@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import shutil
 import uuid
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from segrank.store import Store
 
 LOG = "log.jsonl"
+_CHECKPOINT = re.compile(r"step-(\d{9})\.pt")
 WEIGHTS = "weights.safetensors"
 
 
@@ -89,6 +91,26 @@ class Attempt:
     def give_up(self, record: Record) -> None:
         """Leave the record of a failed or interrupted attempt."""
         write_whole(self.folder / "record.json", record.to_json())
+
+
+def checkpoints(folders: Iterable[Path]) -> list[Path]:
+    """All in these attempts' folders that look complete, the newest step first; whether one is intact, loading says.
+
+    A checkpoint `step-<n>.pt` counts only once its sha256 is beside it.
+    """
+    found = [
+        (int(match[1]), path)
+        for folder in folders
+        for path in folder.glob("step-*.pt")
+        if (match := _CHECKPOINT.fullmatch(path.name)) and path.with_suffix(".sha256").is_file()
+    ]
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def newest_step(run: Path) -> int:
+    """The step that an attempt at the run in this folder would go on from; 0 if from the start."""
+    newest = next(iter(checkpoints(run.glob("attempts/*"))), None)
+    return int(newest.stem.removeprefix("step-")) if newest else 0
 
 
 def score_files(folder: Path) -> list[Path]:

@@ -45,6 +45,11 @@ def _started(pid: int) -> str:
         return str(psutil.Process(pid).create_time())
 
 
+def this_process() -> dict[str, Any]:
+    """By which `is_alive_here` will know it."""
+    return {"machine": _this_machine(), "pid": os.getpid(), "process_started": _started(os.getpid())}
+
+
 def _read(path: Path) -> dict[str, Any]:
     """A claim; of a damaged one nothing is known."""
     try:
@@ -73,12 +78,7 @@ class Claim:
             ClaimError: the owner is alive.
         """
         claim = cls(run, token)
-        owner = {
-            "token": token,
-            "machine": _this_machine(),
-            "pid": os.getpid(),
-            "process_started": _started(os.getpid()),
-        }
+        owner = {"token": token, **this_process()}
         while True:
             with contextlib.suppress(FileExistsError):
                 write_whole(claim.path, json.dumps(owner), exclusive=True)

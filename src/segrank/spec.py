@@ -264,6 +264,44 @@ def identity(spec: RunSpec, digests: Mapping[str, str], precision: Precision) ->
     return {"schema": SCHEMA, **fields, **digests, "precision": precision}
 
 
+def evaluation_identity(
+    run: str,
+    digest: str,
+    split: str,
+    precision: Precision,
+    step: int,
+    *,
+    images: int | None = None,
+    also: Iterable[str] = (),
+    corruption: Iterable[Any] = (),
+) -> dict[str, Any]:
+    """What makes two evaluations the same.
+
+    Args:
+        run: key of the run.
+        digest: of the split that is looked at; `split` is its name.
+        step: optimiser steps that the weights have seen.
+        images: how many of the split, evenly spread; none for all.
+        also: what is counted besides confusions.
+        corruption: what the images are spoilt with.
+    """
+    identity: dict[str, Any] = {
+        "schema": SCHEMA,
+        "run": run,
+        "dataset": digest,
+        "split": split,
+        "precision": precision,
+        "step": step,
+        "images": images,
+    }
+    # what is not asked for is not in the identity, so that keys from before it could be asked for stay
+    if also := tuple(also):
+        identity["also"] = also
+    if corruption := tuple(corruption):
+        identity["corruption"] = corruption
+    return identity
+
+
 def key_of(identity: Mapping[str, Any]) -> str:
     """The name of a run or an evaluation: 16 hex digits of sha256 over its identity."""
     return digest(canonical_json(identity))[:16]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from segrank.attempt import checkpoints
 from segrank.files import digest
 from segrank.train import checkpoint
 
@@ -50,7 +51,7 @@ def test_the_newest_two_are_kept(tmp_path: Path) -> None:
     for step in (1, 9, 10, 11):
         checkpoint.save(tmp_path, step, state(step))
     expected = [tmp_path / f"step-0000000{step}.pt" for step in (11, 10)]
-    assert checkpoint.newest_first([tmp_path]) == expected
+    assert checkpoints([tmp_path]) == expected
     assert len(list(tmp_path.iterdir())) == 4
 
 
@@ -59,7 +60,7 @@ def test_the_newest_of_several_folders_comes_first(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         checkpoint.save(tmp_path / name, step, state(step))
     (tmp_path / "c" / "step-5.pt").write_bytes(b"another name")
-    found = checkpoint.newest_first([*tmp_path.iterdir(), tmp_path / "gone"])
+    found = checkpoints([*tmp_path.iterdir(), tmp_path / "gone"])
     assert [path.parent.name for path in found] == ["b", "c", "a"]
 
 
@@ -77,7 +78,7 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path, suffix: str, bit: int) -> None
 def test_what_was_cut_short_does_not_count(tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path, 2, state(2))
     path.with_suffix(".sha256").unlink()
-    assert checkpoint.newest_first([tmp_path]) == []
+    assert checkpoints([tmp_path]) == []
     assert checkpoint.load(path) is None
     assert checkpoint.load(tmp_path / "step-000000099.pt") is None
     again = checkpoint.save(tmp_path, 2, state(2))
@@ -96,7 +97,7 @@ def test_a_full_disk_leaves_the_earlier_ones(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(OSError, match="No space"):
         checkpoint.save(tmp_path, 3, state(3))
     monkeypatch.undo()
-    found = checkpoint.newest_first([tmp_path])
+    found = checkpoints([tmp_path])
     assert [path.name for path in found] == ["step-000000002.pt", "step-000000001.pt"]
     assert all(checkpoint.load(path) is not None for path in found)
     assert not list(tmp_path.glob(".*"))
@@ -107,7 +108,7 @@ def test_moving_keeps_a_checkpoint_valid(tmp_path: Path) -> None:
     target = tmp_path / "new"
     target.mkdir()
     checkpoint.move(path, target)
-    assert checkpoint.newest_first([tmp_path, target]) == [target / path.name]
+    assert checkpoints([tmp_path, target]) == [target / path.name]
     assert checkpoint.load(target / path.name) is not None
     assert list(tmp_path.iterdir()) == [target]
 

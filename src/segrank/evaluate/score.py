@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -18,7 +18,7 @@ from segrank.evaluate.corruptions import CorruptedSplit, Corruption
 from segrank.evaluate.evaluate import evaluate
 from segrank.ranks import agree
 from segrank.record import Evaluation
-from segrank.spec import SCHEMA, Precision, key_of
+from segrank.spec import Precision, evaluation_identity, key_of
 from segrank.stop import Stopped
 from segrank.train.segmenter import Segmenter
 
@@ -75,20 +75,16 @@ def plan_evaluation(
     """Args: as the fields of `Plan`."""
     assert set(also) <= set(ALSO)
     also = tuple(name for name in ALSO if name in also)
-    identity: dict[str, Any] = {
-        "schema": SCHEMA,
-        "run": run,
-        "dataset": digest,
-        "split": split,
-        "precision": precision,
-        "step": step,
-        "images": None if indices is None else len(indices),
-    }
-    # what is not asked for is not in the identity, so that keys from before it could be asked for stay
-    if also:
-        identity["also"] = also
-    if corruption:
-        identity["corruption"] = [*corruption, corruption.amount]
+    identity = evaluation_identity(
+        run,
+        digest,
+        split,
+        precision,
+        step,
+        images=None if indices is None else len(indices),
+        also=also,
+        corruption=(*corruption, corruption.amount) if corruption else (),
+    )
     return Plan(key_of(identity), run, dataset, digest, split, precision, step, indices, also, corruption)
 
 

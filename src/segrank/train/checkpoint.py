@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from segrank.files import digest, fsync_folder, whole_file, write_whole
-
-_NAME = re.compile(r"step-(\d{9})\.pt")
 
 
 def save(folder: Path, step: int, state: dict[str, Any], *, keep: int = 2) -> Path:
@@ -44,17 +40,6 @@ def move(path: Path, folder: Path) -> None:
     path.replace(folder / path.name)
     fsync_folder(folder)
     path.with_suffix(".sha256").unlink(missing_ok=True)
-
-
-def newest_first(folders: Iterable[Path]) -> list[Path]:
-    """All that look complete, by step; whether one is intact, `load` finds out."""
-    found = [
-        (int(match[1]), path)
-        for folder in folders
-        for path in folder.glob("step-*.pt")
-        if (match := _NAME.fullmatch(path.name)) and path.with_suffix(".sha256").is_file()
-    ]
-    return [path for _, path in sorted(found, reverse=True)]
 
 
 def load(path: Path) -> dict[str, Any] | None:

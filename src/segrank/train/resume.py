@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from segrank.attempt import Attempt
+from segrank.attempt import Attempt, checkpoints
 from segrank.errors import StoreError
 from segrank.train import checkpoint
 from segrank.train.loop import Progress
@@ -61,7 +61,7 @@ def restore(
     if fabric.is_global_zero:
         if chosen is not None and found is not None:
             attempt.inherit(chosen.parent, step=found[0].step)
-            before = [path for path in checkpoint.newest_first([chosen.parent]) if path.name < chosen.name]
+            before = [path for path in checkpoints([chosen.parent]) if path.name < chosen.name]
             for intact in (chosen, *before[:1]):  # with one to fall back on, should this one be damaged yet
                 checkpoint.move(intact, attempt.folder)
         attempt.clear_others()
@@ -70,7 +70,7 @@ def restore(
 
 
 def _newest_intact(attempt: Attempt, say: Callable[[str], None]) -> tuple[Path | None, dict[str, Any] | None]:
-    paths = checkpoint.newest_first(attempt.others)
+    paths = checkpoints(attempt.others)
     for path in paths:
         state = checkpoint.load(path)
         if state is not None:
