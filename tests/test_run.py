@@ -362,3 +362,40 @@ def test_the_command_line_does_the_same_and_prints_without_a_terminal(tmp_path: 
     assert wrong.returncode == 1
     assert 'did you mean "steps"?' in wrong.stderr
     assert "Traceback" not in wrong.stderr
+
+
+@pytest.mark.parametrize("changes", [{"lora_rank": 2}, {"trained_blocks": 1}])
+def test_a_run_that_trains_a_part_resumes_and_is_scored_again(changes: dict[str, Any], tmp_path: Path) -> None:
+    spec = SPEC.replace(encoder="small:plain", **changes)
+    alone = run(spec, store=tmp_path / "a", checkpoint_every_s=0)
+    run(spec, store=tmp_path / "b", reporter=StopAt(3, sigterm))
+    record = run(spec, store=tmp_path / "b")
+    assert (record.provenance.attempts, record.cost.trained_parameters) == (2, alone.cost.trained_parameters)
+    assert results(tmp_path / "b", record) == results(tmp_path / "a", alone)
+    assert record.cost.trained_parameters < record.cost.encoder_parameters / 2  # type: ignore[operator]
+    again = segrank.evaluate_run(Store(tmp_path / "b"), record, split="shift")
+    assert again.scores != record.evaluation.scores  # type: ignore[union-attr]
+
+
+def test_adapters_are_trained_at_the_decoders_rate(tmp_path: Path) -> None:
+    """AdamW's first step moves every weight by its rate, about, and B begins at zero."""
+    record = run(SPEC.replace(lora_rank=2, steps=1, weight_decay=0, encoder_lr_multiplier=0.001), store=tmp_path)
+    tensors = load_file(Store(tmp_path).file(record, WEIGHTS))
+    moved = [value.abs().median() for name, value in tensors.items() if "lora_B" in name]
+    assert len(moved) == 4
+    assert all(float(value) == pytest.approx(SPEC.lr, rel=0.01) for value in moved)
+
+
+@pytest.mark.parametrize(("changes", "images"), [({"train_fraction": 0.25}, 6), ({"images_per_class": 1}, None)])
+def test_a_run_on_few_images_says_how_many(changes: dict[str, Any], images: int | None, tmp_path: Path) -> None:
+    reporter = StopAt(99, sigterm)
+    record = run(SPEC.replace(steps=1, **changes), store=tmp_path, reporter=reporter)
+    drawn = record.provenance.train_images
+    assert drawn is not None
+    assert drawn < 12
+    assert images in (None, drawn)
+    assert f"drawn by seed 0: {drawn} of 24 images to train on" in reporter.said
+    whole = run(SPEC.replace(steps=1), store=tmp_path)
+    assert whole.provenance.train_images == 24
+    assert whole.identity["dataset"] == record.identity["dataset"]
+    assert whole.key != record.key

@@ -56,6 +56,17 @@ def test_defaults_are_the_papers_base_setting() -> None:
             ({"decoder": "eomt", "encoder": encoder}, "timm:NAME of a plain vision transformer")
             for encoder in ("hf:facebook/dinov2-base", "file:model.py:build", "python:package.module:build")
         ],
+        *[({"trained_blocks": value}, "a whole number of at least 1, or all") for value in (0, -1, True, "none", 1.5)],
+        ({"images_per_class": "few"}, "images_per_class: a whole number"),
+        *[({"train_fraction": value}, "train_fraction") for value in (0, 1.01, float("nan"))],
+        ({"train_fraction": 0.1, "images_per_class": 1}, "both set"),
+        ({"freeze": True, "trained_blocks": 4}, "freeze=true and trained_blocks=4 exclude each other"),
+        ({"freeze": True, "lora_rank": 4}, "exclude each other"),
+        ({"trained_blocks": 4, "lora_rank": 4}, "exclude each other"),
+        ({"lora_rank": -1}, "lora_rank"),
+        ({"lora_alpha": 32}, "lora_alpha=32 does nothing with lora_rank=0"),
+        ({"lora_rank": 4, "encoder": "hf:facebook/dinov2-base"}, "lora_rank=4 cannot be done"),
+        ({"trained_blocks": 4, "encoder": "file:model.py:build"}, "trained_blocks=4 cannot be done"),
         ({"precision": "fp8"}, "precision"),
         ({"encoder": "vit_base_patch16_224"}, 'did you mean "timm:vit_base_patch16_224"?'),
         ({"encoder": "timm:../../etc/passwd"}, "is no encoder"),
@@ -101,6 +112,8 @@ def test_yaml_round_trip_and_paths_relative_to_the_file(tmp_path: Path) -> None:
     assert spec.dataset == str(tmp_path / "camvid.yaml")
     assert (spec.lr, spec.steps) == (1e-4, 20)
     assert RunSpec(**parse_yaml(spec.to_yaml())) == spec
+    blocks = spec.replace(trained_blocks=4)
+    assert RunSpec(**parse_yaml(blocks.to_yaml())) == blocks == RunSpec.model_validate_json(blocks.model_dump_json())
     assert RunSpec.model_validate_json(spec.model_dump_json()) == spec
 
 
@@ -148,19 +161,33 @@ def test_the_key_ignores_defaults_spelled_out_paths_and_how_it_is_scored() -> No
         assert key(BASE) == key(BASE.replace(**{field: value}))
 
 
+def test_keys_stay_what_they_were() -> None:
+    """Computed before `trained_blocks`, `lora_rank`, `train_fraction` and `images_per_class` were fields."""
+    changes: dict[str, dict[str, Any]] = {
+        "4c5acefb5a3a7ff6": {},
+        "72c7e63c7ba6b2f6": {"freeze": True},
+        "d444355f5c65f78f": {"patch_size": 8, "crop": 1024, "steps": 20_000},
+        "ce7ed74e27d241a3": {"decoder": "mask2former", "lr": 3e-4, "seed": 2},
+    }
+    keys = [key_of(identity(BASE.replace(**change), {"dataset": "sha256:1"}, "bf16")) for change in changes.values()]
+    assert keys == list(changes)
+
+
 def test_the_key_tells_everything_else_apart() -> None:
     other = {
         "encoder": "timm:vit_base_patch16_224.dino", "dataset": "voc.yaml", "weights": "random", "freeze": True,
         "patch_size": 8, "crop": 1024, "normalisation": "imagenet", "train_split": "all", "steps": 1, "batch_size": 8,
         "lr": 1e-3, "encoder_lr_multiplier": 1.0, "weight_decay": 0.0, "poly_power": 1.0, "seed": 1,
-        "decoder": "mask2former",
+        "decoder": "mask2former", "trained_blocks": 4, "lora_rank": 8, "train_fraction": 0.1, "images_per_class": 1,
     }  # fmt: skip
-    untested = set(RunSpec.model_fields) - set(other) - set(EVALUATION_FIELDS) - {"precision", "ignored_pixels"}
+    others = {"precision", "ignored_pixels", "lora_alpha"}
+    untested = set(RunSpec.model_fields) - set(other) - set(EVALUATION_FIELDS) - others
     assert not untested, "a new field needs a line here"
     keys = {key(BASE), *(key(BASE.replace(**{name: value})) for name, value in other.items())}
     masks = [BASE.replace(decoder=decoder) for decoder in ("mask2former", "eomt")]
     keys |= {key(spec.replace(ignored_pixels=value)) for spec in masks for value in ("excluded", "negative")}
     assert len(keys) == len(other) + 1 + 3
+    assert key(BASE.replace(lora_rank=8, lora_alpha=8)) != key(BASE.replace(lora_rank=8))
     assert key(BASE, dataset="sha256:1") != key(BASE, dataset="sha256:2")
     assert key_of(identity(BASE, {}, "fp32")) != key_of(identity(BASE, {}, "bf16"))
 

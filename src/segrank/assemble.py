@@ -16,6 +16,7 @@ from segrank.decoders.mask_targets import BACKGROUND
 from segrank.encoders.build import build_encoder
 from segrank.encoders.encoder import Encoder
 from segrank.encoders.open_vit import OpenViT, depth
+from segrank.encoders.trained_part import add_adapters, train_last_blocks
 from segrank.errors import SpecError
 from segrank.record import WeightsReport
 from segrank.spec import Precision, RunSpec
@@ -120,8 +121,8 @@ def build_segmenter(
         weights: instead of the spec's, as in `RunSpec.weights`.
 
     Raises:
-        EncoderError: the encoder cannot be built so, or cannot have this decoder. WeightsError: its weights cannot be
-            had or do not fit.
+        EncoderError: the encoder cannot be built so, cannot have this decoder, or cannot be trained in part.
+        WeightsError: its weights cannot be had or do not fit.
     """
     encoder, report = build_encoder(
         spec.encoder,
@@ -131,7 +132,12 @@ def build_segmenter(
         normalisation=spec.normalisation,
         seed=spec.seed,
     )
+    if spec.trained_blocks != "all":
+        train_last_blocks(encoder, spec.trained_blocks)
+    if spec.lora_rank:
+        add_adapters(encoder, rank=spec.lora_rank, alpha=spec.lora_alpha, seed=spec.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
         encoder, decoder = DECODERS[spec.decoder](spec, encoder, classes)
-    return Segmenter(encoder, decoder, freeze=spec.freeze), report
+    partly = spec.trained_blocks != "all" or spec.lora_rank > 0
+    return Segmenter(encoder, decoder, freeze=spec.freeze, partly=partly), report

@@ -111,7 +111,7 @@ class Provenance(_Stored):
     finished: str = ""
     weights: WeightsReport = WeightsReport()
     train_images: int | None = None
-    """Images in the training split, those skipped for a label of one value included."""
+    """Images drawn to train on, mostly the whole split, those skipped for a label of one value included."""
 
 
 class Scores(_Stored):

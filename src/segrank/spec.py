@@ -16,9 +16,11 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     PlainSerializer,
+    PlainValidator,
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from segrank.errors import SpecError
 from segrank.files import canonical_json, digest, nearest, parse_yaml, read_yaml
@@ -79,6 +81,18 @@ Crop = Annotated[
     PlainSerializer(lambda crop: f"{crop[0]}x{crop[1]}", return_type=str),
 ]
 
+
+def _count(value: object) -> object:
+    """A whole number from 1, as it is or as text, or "all"."""
+    if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value):
+        value = int(value)
+    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 10**9):
+        return value
+    raise PydanticCustomError("count", "a whole number of at least 1, or all, is wanted")
+
+
+CountOrAll = Annotated[Literal["all"] | int, PlainValidator(_count), PlainSerializer(str, return_type=str)]
+
 _ENCODER_NAMES = {
     "timm": r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}",
     "small": r"[a-z0-9][a-z0-9\-]{0,63}",
@@ -114,6 +128,14 @@ class RunSpec(BaseModel):
     """Unlabelled pixels take no part in losses of masks, or count as `negative` for each mask (the reference's way)."""
     freeze: bool = False
     """Keep the encoder as it is and train the decoder alone (linear probing)."""
+    trained_blocks: CountOrAll = "all"
+    """Of a plain vision transformer, train only so many of the last blocks, and the final norm; `all`: the whole
+    encoder."""
+    lora_rank: int = Field(default=0, ge=0, le=1024)
+    """Of a plain vision transformer, train only low-rank adapters of this rank on the linear layers of its blocks, at
+    the rate `lr`; 0: none. Needs `segrank[lora]`."""
+    lora_alpha: float = Field(default=16.0, gt=0, le=65_536)
+    """Adapters are scaled by this over their rank."""
     patch_size: int = Field(default=16, ge=1, le=128)
     """Side of a patch, pixels. Weights of another patch size are resampled."""
     crop: Crop = (512, 512)
@@ -122,6 +144,11 @@ class RunSpec(BaseModel):
     """Mean and standard deviation of the input: the encoder's `own`, or `imagenet` for all."""
     train_split: str = Field(default="train", min_length=1, max_length=128)
     """Split to train on."""
+    train_fraction: float = Field(default=1.0, gt=0, le=1)
+    """Share of the split's images to train on, drawn by the seed; a smaller one is part of a larger one."""
+    images_per_class: CountOrAll = "all"
+    """Train on few images, drawn by the seed so that each class occurs in at least so many where it can; fewer are part
+    of more."""
     eval_dataset: str = Field(default="", max_length=4096)
     """Dataset to score on; empty for the one trained on."""
     eval_split: str = Field(default="val", min_length=1, max_length=128)
@@ -133,7 +160,7 @@ class RunSpec(BaseModel):
     lr: float = Field(default=1e-4, gt=0, le=100)
     """Learning rate of everything but the encoder, at step 0."""
     encoder_lr_multiplier: float = Field(default=0.1, gt=0, le=100)
-    """The encoder's learning rate is this times `lr`."""
+    """The encoder's learning rate is this times `lr`. What is frozen, and LoRA's adapters, do not heed it."""
     weight_decay: float = Field(default=0.05, ge=0, le=10)
     """AdamW's, on every trained parameter."""
     poly_power: float = Field(default=0.9, ge=0, le=100)
@@ -143,7 +170,7 @@ class RunSpec(BaseModel):
     score_precision: Precision = "fp32"
     """Of the final scores: `fp32`, `bf16` or `fp16`."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
-    """Of initialisation, order, augmentation."""
+    """Of initialisation, order, augmentation, and of which images are drawn where not all are trained on."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -175,6 +202,9 @@ class RunSpec(BaseModel):
                 wanted="timm:NAME of a plain vision transformer, or small:NAME",
                 fix="use decoder=linear or mask2former, which any encoder can have",
             )
+        self._check_part_of_the_encoder(scheme)
+        if self.train_fraction != 1 and self.images_per_class != "all":
+            raise SpecError("train_fraction and images_per_class are both set", fix="leave one of them out")
         for side in self.crop:
             if side % self.patch_size:
                 below = side // self.patch_size * self.patch_size
@@ -184,6 +214,28 @@ class RunSpec(BaseModel):
                     fix=f"use {' or '.join(choices)}",
                 )
         return self
+
+    def _check_part_of_the_encoder(self, scheme: str) -> None:
+        ways = {
+            "freeze=true": self.freeze,
+            f"trained_blocks={self.trained_blocks}": self.trained_blocks != "all",
+            f"lora_rank={self.lora_rank}": self.lora_rank != 0,
+        }
+        chosen = [way for way, is_chosen in ways.items() if is_chosen]
+        if len(chosen) > 1:
+            raise SpecError(
+                f"{' and '.join(chosen)} exclude each other",
+                wanted="one way to train a part of the encoder, or none of it",
+                fix=f"leave {' or '.join(chosen)} out",
+            )
+        if chosen and not self.freeze and scheme not in ("timm", "small"):
+            raise SpecError(
+                f"{chosen[0]} cannot be done with {self.encoder[:120]}",
+                wanted="timm:NAME of a plain vision transformer, or small:NAME",
+                fix="use freeze=true, or train the whole encoder",
+            )
+        if not self.lora_rank and self.lora_alpha != RunSpec.model_fields["lora_alpha"].default:
+            raise SpecError(f"lora_alpha={self.lora_alpha:g} does nothing with lora_rank=0", fix="leave lora_alpha out")
 
     def replace(self, **changes: Any) -> RunSpec:
         """A copy with other values, checked like a new one."""

@@ -122,6 +122,9 @@ def test_overrides_go_before_the_file(tmp_path: Path) -> None:
         ("{encoders: mae-base, settings: [frieze], set: {dataset: d}}", 'did you mean "freeze"'),
         ("{encoders: mae-base, setings: [base], set: {dataset: d}}", 'did you mean "settings"'),
         ("{encoders: mae-base, settings: [{freeze: {lr: 1}}], set: {dataset: d}}", "a name that no other setting has"),
+        ("{encoders: mae-base, settings: [{lora8: {lr: 1}}], set: {dataset: d}}", "a name that no other setting has"),
+        ("{encoders: mae-base, settings: [lora], set: {dataset: d}}", 'did you mean "lora16"'),
+        ("{encoders: mae-base, settings: [last0], set: {dataset: d}}", "mae-base under last0"),
         ("{encoders: mae-base, settings: [{mine: {seed: 1}}], set: {dataset: d}}", "same for every encoder"),
         ("{encoders: mae-base, settings: [{mine: {lr: -1}}], set: {dataset: d}}", "mae-base under mine"),
         ("{encoders: [mae-base, mae-base], set: {dataset: d}}", "stands twice"),
@@ -144,3 +147,17 @@ def test_an_unknown_study_names_those_there_are() -> None:
 def test_settings_apply_from_left_to_right() -> None:
     both = setting_named("voc+freeze")(BASE)
     assert both == BASE.replace(dataset="voc2012", steps=20_000, freeze=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("last4", {"trained_blocks": 4}),
+        ("lora16", {"lora_rank": 16}),
+        ("fraction5", {"train_fraction": 0.05}),
+        ("per-class1", {"images_per_class": 1}),
+        ("crop224+patch14", {"crop": 224, "patch_size": 14}),
+    ],
+)
+def test_settings_with_a_number(name: str, fields: dict[str, int]) -> None:
+    assert setting_named(name)(BASE) == BASE.replace(**fields)

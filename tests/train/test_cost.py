@@ -42,6 +42,24 @@ def test_a_frozen_encoder_has_no_backward() -> None:
     assert count_shapes(segmenter, SPEC.crop) == (ENCODER + DECODER, ENCODER + 2 * DECODER, ())
 
 
+def test_of_the_last_blocks_alone_there_is_a_backward() -> None:
+    segmenter, _ = build_segmenter(SPEC.replace(trained_blocks=3), CLASSES)
+    trained = 3 * (LINEAR + ATTENTION) + DECODER
+    assert count_shapes(segmenter, SPEC.crop) == (ENCODER + DECODER, ENCODER + DECODER + 2 * trained, ())
+
+
+def test_frozen_weights_beside_adapters_pass_gradients_on_and_get_none() -> None:
+    rank = 4
+    inward = 2 * TOKENS * rank * (DIM + DIM + DIM + 4 * DIM)  # A of qkv, projection, MLP
+    outward = 2 * TOKENS * rank * (3 * DIM + DIM + 4 * DIM + DIM)  # B
+    adapters = DEPTH * (inward + outward)
+    segmenter, _ = build_segmenter(SPEC.replace(lora_rank=rank), CLASSES)
+    first_qkv = 2 * TOKENS * (DIM * 3 * DIM + DIM * rank)  # nothing before it wants a gradient
+    backward = DEPTH * (LINEAR + 2 * ATTENTION) + 2 * adapters - first_qkv + 2 * DECODER
+    forward = ENCODER + DECODER + adapters
+    assert count_shapes(segmenter, SPEC.crop) == (forward, forward + backward, ())
+
+
 def test_eomt_runs_queries_through_the_last_blocks_and_predicts_once_in_evaluation() -> None:
     queries, shared, doubled = 100, 3, 4 * PATCHES
     block = LINEAR // TOKENS * (TOKENS + queries) + 2 * 2 * (TOKENS + queries) ** 2 * DIM

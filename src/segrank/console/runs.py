@@ -109,14 +109,24 @@ def _setting(spec: RunSpec) -> str:
     """What tells runs of one store apart at a glance; the folder's record says all."""
     weights = spec.weights if spec.weights in ("pretrained", "random") else Path(spec.weights).name
     parts = [
-        "frozen" if spec.freeze else "end-to-end",
+        _trained_part(spec),
         spec.decoder,
         f"{spec.crop[0]}x{spec.crop[1]}/{spec.patch_size}",
         f"{spec.steps} steps, lr {spec.lr:g}",
+        *([f"{spec.train_fraction:.6g} of the images"] if spec.train_fraction != 1 else []),
+        *([f"{spec.images_per_class} images per class"] if spec.images_per_class != "all" else []),
         weights,
         f"seed {spec.seed}",
     ]
     return ", ".join(parts)
+
+
+def _trained_part(spec: RunSpec) -> str:
+    if spec.freeze:
+        return "frozen"
+    if spec.lora_rank:
+        return f"LoRA of rank {spec.lora_rank}"
+    return "end-to-end" if spec.trained_blocks == "all" else f"last {spec.trained_blocks} blocks"
 
 
 def _number(value: float | None) -> str:

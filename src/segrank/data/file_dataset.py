@@ -66,17 +66,19 @@ class FileSplit:
                 wanted="a mask of its image's size (width x height)",
                 fix="if the mask shows the whole image, set `resize_labels: true` in the dataset's YAML file",
             )
-        labels, unknown = self.mapping.apply(raw)
-        if unknown:
-            raise DataError(
-                f"{self.tree.where(mask_file)} has the unknown {self.describe(unknown)}",
-                wanted=self._known(),
-                fix="add what is missing under `ids` or `ignore` (`colours` or `ignore_colours`) "
-                "in the dataset's YAML file",
-            )
+        labels, single_valued = self._labels(raw, mask_file)
         if labels.shape != image.shape[:2]:
             labels = resize_nearest(labels, *image.shape[:2])
-        return Sample(image, labels, name, single_valued=bool((raw == raw.flat[0]).all()))
+        return Sample(image, labels, name, single_valued)
+
+    def read_labels(self, index: int) -> tuple[NDArray[np.uint8], bool]:
+        """Labels of the mask's own size, without a look at its image, and whether its file holds a single value.
+
+        Raises:
+            DataError: the mask is damaged, unsafe or has unknown values.
+        """
+        _, _, mask_file = self.pairs[index]
+        return self._labels(self._raw_mask(mask_file), mask_file)
 
     def read_raw(self, index: int) -> RawSample:
         """Both files, decoded and nothing more: sizes may differ and ids be unknown.
@@ -89,10 +91,22 @@ class FileSplit:
         image = self.transcoded.read(image_file, tree.size(image_file)) if self.transcoded else None
         if image is None:
             image = read_image(tree.read(image_file), tree.where(image_file))
-        content, where = tree.read(mask_file), tree.where(mask_file)
-        if self.mapping.by_colour:
-            return RawSample(image, pack_colours(read_rgb_label(content, where)))
-        return RawSample(image, read_label(content, where))
+        return RawSample(image, self._raw_mask(mask_file))
+
+    def _raw_mask(self, file: str) -> RawIds:
+        content, where = self.tree.read(file), self.tree.where(file)
+        return pack_colours(read_rgb_label(content, where)) if self.mapping.by_colour else read_label(content, where)
+
+    def _labels(self, raw: RawIds, mask_file: str) -> tuple[NDArray[np.uint8], bool]:
+        labels, unknown = self.mapping.apply(raw)
+        if unknown:
+            raise DataError(
+                f"{self.tree.where(mask_file)} has the unknown {self.describe(unknown)}",
+                wanted=self._known(),
+                fix="add what is missing under `ids` or `ignore` (`colours` or `ignore_colours`) "
+                "in the dataset's YAML file",
+            )
+        return labels, bool((raw == raw.flat[0]).all())
 
     def describe(self, values: tuple[int, ...]) -> str:
         """Raw values in words: `ids 12, 13` or `colours #804080`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,31 +49,57 @@ SETTINGS: dict[str, Setting] = {
 """The paper's eight by their names there (arXiv 2404.12172; crops and steps from its public set-up), and what came
 after it."""
 
+NUMBERED: dict[str, Callable[[int], Setting]] = {
+    "last": lambda number: changes(trained_blocks=number),
+    "lora": lambda number: changes(lora_rank=number),
+    "fraction": lambda number: changes(train_fraction=number / 100),
+    "per-class": lambda number: changes(images_per_class=number),
+    "crop": lambda number: changes(crop=number),
+    "patch": lambda number: changes(patch_size=number),
+}
+"""Settings whose names end in a number: `last4` trains the last 4 blocks, `lora16` adapters of rank 16, `fraction10`
+on 10 % of the images, `per-class1` on one image per class; `crop224` and `patch14` are in pixels."""
+
 
 def setting_named(name: str, own: dict[str, Setting] | None = None) -> Setting:
     """A setting by its name; `freeze+patch8` is both, one after the other.
 
     Args:
-        name: of one of `SETTINGS` or of `own`, or several joined by `+`.
+        name: of one of `SETTINGS`, `NUMBERED` or `own`, or several joined by `+`.
         own: settings that a study defines; they go before those of the same name.
 
     Raises:
         SpecError: there is none of that name, with the nearest.
     """
-    known = {**SETTINGS, **(own or {})}
-    parts = name.split("+")
-    for part in parts:
-        if part not in known:
-            raise SpecError(
-                f'there is no setting "{part[:80]}"',
-                wanted=f"one of {', '.join(known)}, or several joined by +",
-                fix=nearest(part, list(known)),
-            )
+    parts = [_one_named(part, own or {}) for part in name.split("+")]
 
     def apply(spec: RunSpec) -> RunSpec | None:
         result: RunSpec | None = spec
-        for part in parts:
-            result = known[part](result) if result is not None else None
+        for setting in parts:
+            result = setting(result) if result is not None else None
         return result
 
     return apply
+
+
+def is_setting(name: str) -> bool:
+    """Whether segrank has a setting of this name."""
+    return name in SETTINGS or _numbered(name) is not None
+
+
+def _one_named(name: str, own: dict[str, Setting]) -> Setting:
+    setting = own.get(name) or SETTINGS.get(name) or _numbered(name)
+    if setting is None:
+        known = [*SETTINGS, *own]
+        numbered = ", ".join(f"{beginning}NUMBER" for beginning in NUMBERED)
+        raise SpecError(
+            f'there is no setting "{name[:80]}"',
+            wanted=f"one of {', '.join(known)}, {numbered}, or several joined by +",
+            fix=nearest(name, [*known, *(f"{beginning}16" for beginning in NUMBERED)]),
+        )
+    return setting
+
+
+def _numbered(name: str) -> Setting | None:
+    match = re.fullmatch(r"([a-z-]+)(\d{1,9})", name)
+    return NUMBERED[match[1]](int(match[2])) if match and match[1] in NUMBERED else None

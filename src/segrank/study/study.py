@@ -14,7 +14,7 @@ from segrank.cards import CARDS
 from segrank.errors import SpecError
 from segrank.files import nearest, read_yaml
 from segrank.spec import RunSpec, files_beside, spec_error
-from segrank.study.settings import SETTINGS, Setting, changes, setting_named
+from segrank.study.settings import Setting, changes, is_setting, setting_named
 
 STUDIES = Path(__file__).parent / "studies"
 """The studies that come with segrank, a file each."""
@@ -143,7 +143,7 @@ def _own_settings(file: _File) -> dict[str, Setting]:
     for entry in file.settings:
         if isinstance(entry, dict):
             for name, fields in entry.items():
-                if name in SETTINGS or "+" in name:
+                if is_setting(name) or "+" in name:
                     raise SpecError(
                         f'a setting of the study\'s own is called "{name[:80]}"',
                         wanted="a name that no other setting has, without +",

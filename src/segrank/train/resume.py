@@ -22,7 +22,7 @@ def capture(
 ) -> dict[str, Any]:
     """The state of a run after a step."""
     return {
-        "model": _trained(segmenter).state_dict(),
+        "model": segmenter.trained_state(),
         "optimizer": optimizer.state_dict(),
         "scaler": fabric.strategy.precision.state_dict(),
         "progress": asdict(progress),
@@ -53,7 +53,7 @@ def restore(
     if path:
         state = state or checkpoint.load(Path(path))
         assert state is not None
-        _trained(segmenter).load_state_dict(state["model"])
+        segmenter.load_trained_state(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         fabric.strategy.precision.load_state_dict(state["scaler"])
         found = Progress(**state["progress"]), state["started"]
@@ -82,8 +82,3 @@ def _newest_intact(attempt: Attempt, say: Callable[[str], None]) -> tuple[Path |
             fix="restore one, or remove that folder to start from step 0",
         )
     return None, None
-
-
-def _trained(segmenter: Segmenter) -> torch.nn.Module:
-    """A frozen encoder is not in a checkpoint: building the run again gives it back."""
-    return segmenter.decoder if segmenter.freeze else segmenter

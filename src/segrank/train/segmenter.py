@@ -53,11 +53,15 @@ class Segmenter(nn.Module):
 
     A frozen encoder stays in evaluation mode and runs without a graph, so that nothing of it is stored. (Blocks of it
     that a decoder runs have one, for the decoder's own tokens.)
+
+    Args:
+        freeze: train the decoder alone.
+        partly: those of the encoder's parameters that need no gradient are as they were built, and stay so.
     """
 
-    def __init__(self, encoder: Encoder, decoder: nn.Module, *, freeze: bool) -> None:
+    def __init__(self, encoder: Encoder, decoder: nn.Module, *, freeze: bool, partly: bool = False) -> None:
         super().__init__()
-        self.encoder, self.decoder, self.freeze = encoder, decoder, freeze
+        self.encoder, self.decoder, self.freeze, self.partly = encoder, decoder, freeze, partly
         if freeze:  # otherwise as it comes: parts of an own encoder may be frozen by its author
             encoder.requires_grad_(False)
 
@@ -66,6 +70,27 @@ class Segmenter(nn.Module):
         if self.freeze:
             self.encoder.eval()
         return self
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """What training may have changed. Building the segmenter again gives back the rest."""
+        if self.freeze:
+            return self.decoder.state_dict()
+        as_built = self._as_built()
+        return {name: value for name, value in self.state_dict().items() if name not in as_built}
+
+    def load_trained_state(self, state: dict[str, Tensor]) -> None:
+        """Take back what `trained_state` gave.
+
+        Raises:
+            RuntimeError: it is another segmenter's.
+        """
+        if self.partly:
+            as_built, own = self._as_built(), self.state_dict()
+            state = {name: own[name] for name in own if name in as_built} | state
+        (self.decoder if self.freeze else self).load_state_dict(state)
+
+    def _as_built(self) -> set[str]:
+        return {name for name, value in self.named_parameters() if self.partly and not value.requires_grad}
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """(b 3 H W) and (b H W), both uint8 -> loss of each image (b)."""

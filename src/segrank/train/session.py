@@ -18,6 +18,7 @@ from lightning_fabric import Fabric
 
 from segrank.assemble import build_segmenter
 from segrank.attempt import LOG, WEIGHTS, Attempt
+from segrank.data.dataset import Split
 from segrank.data.loader import training_batches
 from segrank.errors import EncoderError
 from segrank.evaluate.score import images_along_the_way, plan_evaluation, score, steps_along_the_way
@@ -34,6 +35,7 @@ from segrank.train.optim import adamw
 from segrank.train.resume import capture, restore
 from segrank.train.segmenter import Segmenter
 from segrank.train.step_clock import step_clock
+from segrank.train.training_images import training_images
 
 CPU_PIXELS = 2**19
 """In a micro-batch on a CPU: more of them only cost memory."""
@@ -71,6 +73,8 @@ class Session:
         self.progress = Progress(micro_batch=min(how.micro_batch or fits, self.share))
         self.weights = WeightsReport()
         self.cost = Cost()
+        self.training: Split | None = None
+        """The images to train on, once they are drawn."""
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         self.attempts = len(attempt.others) + 1
         self.eval_digest = data.eval_split.digest()
@@ -88,7 +92,8 @@ class Session:
         optimizer = adamw(
             segmenter,
             lr=spec.lr,
-            encoder_lr_multiplier=spec.encoder_lr_multiplier,
+            # adapters begin at nothing, as a decoder does: there is nothing in them that a high rate would spoil
+            encoder_lr_multiplier=1.0 if spec.lora_rank else spec.encoder_lr_multiplier,
             weight_decay=spec.weight_decay,
         )
         model, optimizer = fabric.setup(segmenter, optimizer)
@@ -118,12 +123,13 @@ class Session:
                 self._evaluate(segmenter, step)
 
             try:
+                self.training = training_images(fabric, spec, data, self.reporter, self.stop)
                 done = train(
                     fabric,
                     model,
                     optimizer,
                     training_batches(
-                        data.train_split,
+                        self.training,
                         crop=spec.crop,
                         seed=spec.seed,
                         batch_size=spec.batch_size,
@@ -266,7 +272,7 @@ class Session:
             attempts=self.attempts,
             started=self.started,
             weights=self.weights,
-            train_images=len(self.data.train_split),
+            train_images=len(self.training) if self.training else None,
         )
         step = cost.pop("step")
         changes = {"status": status, "error": error, "step": step, "provenance": made_with}
