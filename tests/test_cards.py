@@ -93,6 +93,7 @@ def test_timm_builds_what_the_card_says(card: Card) -> None:
     prefix = getattr(model, "num_prefix_tokens", 0)
     assert features.numel() == (card.grid**2 + prefix) * card.dim
     assert card.plain == (card.patch != 32)
+    assert card.depth == (len(model.blocks) if card.plain else None)
     assert card.image == card.grid * card.patch
 
 

@@ -9,10 +9,11 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import nn
 
-from segrank.decoders.eomt import EomtDecoder, doublings, shared_blocks
+from segrank.decoders.eomt import EomtDecoder
 from segrank.decoders.linear import LinearDecoder
 from segrank.decoders.mask2former import Mask2FormerDecoder
 from segrank.decoders.mask_targets import BACKGROUND
+from segrank.decoders.sizes import doublings, shared_blocks
 from segrank.encoders.build import build_encoder
 from segrank.encoders.encoder import Encoder
 from segrank.encoders.open_vit import OpenViT, depth

@@ -15,8 +15,9 @@ from segrank import _torchvision  # noqa: F401
 import transformers
 
 from segrank.assemble import build_segmenter
-from segrank.decoders.eomt import EomtDecoder, doublings, mask_chance, shared_blocks
+from segrank.decoders.eomt import EomtDecoder, mask_chance
 from segrank.decoders.mask_output import MaskOutput
+from segrank.decoders.sizes import doublings, shared_blocks
 from segrank.encoders.open_vit import OpenFeatures
 from segrank.spec import RunSpec
 from segrank.train.segmenter import Segmenter

@@ -17,7 +17,7 @@ from segrank import _torchvision  # noqa: F401
 import timm
 
 from segrank.encoders.build import build_encoder
-from segrank.encoders.sam import window_size
+from segrank.encoders.sam_window import window_size
 
 NAME = "samvit_base_patch16.sa1b"
 SMALLER: dict[str, Any] = {"embed_dim": 32, "depth": 3, "num_heads": 2}  # the third block is a global one

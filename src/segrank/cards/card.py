@@ -28,6 +28,11 @@ LICENCES: dict[str, Terms] = {
 """Licences of weights, as timm names them -> what kind they are. `own-terms`: the publisher's own licence, which is no
 open-source one; read it before use. `none` is the licence of random weights."""
 
+_DEPTHS = {384: 12, 768: 12, 1024: 24, 1152: 27, 1280: 32, 1536: 40, 4096: 40}
+"""Width of a plain vision transformer -> how many blocks it usually has."""
+_OTHER_DEPTHS = {"aimv2_huge": 24, "vit_pe_core_gigantic": 50, "vit_pe_spatial_gigantic": 50}
+"""Beginning of timm's name -> blocks, where they are not as many as usual."""
+
 
 class Exposure(NamedTuple):
     """A dataset on which segmentation is evaluated, and how the pretraining came to see its images."""
@@ -125,6 +130,12 @@ class Card:
     def grid(self) -> int:
         """Patches along a side at the native image size."""
         return self.image // self.patch
+
+    @property
+    def depth(self) -> int | None:
+        """Blocks of a plain vision transformer; none for another."""
+        own = next((depth for name, depth in _OTHER_DEPTHS.items() if self.timm.startswith(name)), None)
+        return own or _DEPTHS.get(self.dim) if self.plain else None
 
     @property
     def terms(self) -> Terms:

@@ -7,8 +7,6 @@ compare with.
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,21 +16,8 @@ from segrank.decoders.mask_loss import mask_loss
 from segrank.decoders.mask_output import MaskOutput
 from segrank.decoders.mask_scores import mask_scores
 from segrank.decoders.mask_targets import Ignored
+from segrank.decoders.sizes import QUERIES
 from segrank.encoders.open_vit import OpenFeatures
-
-
-def shared_blocks(depth: int) -> int:
-    """Of a transformer with `depth` blocks, how many the queries take part in: 3 of 12, 4 of 24, 5 of 40.
-
-    These are the paper's, for ViT-S and B, L, and g; in between as many as for the next smaller one. One block at least
-    stays without queries.
-    """
-    return min(3 + (depth >= 24) + (depth >= 40), depth - 1)
-
-
-def doublings(patch_size: int) -> int:
-    """How often the grid of patches is doubled for the masks: up to 4 pixels a sample, but once at least."""
-    return max(1, int(math.log2(patch_size)) - 2)
 
 
 def mask_chance(block: int, blocks: int, done: float) -> float:
@@ -77,7 +62,7 @@ class EomtDecoder(nn.Module):
         blocks: int,
         doublings: int,
         ignored: Ignored = "excluded",
-        queries: int = 100,
+        queries: int = QUERIES,
     ) -> None:
         super().__init__()
         self.classes, self.ignored = classes, ignored

@@ -12,12 +12,7 @@ from segrank.decoders.mask_scores import mask_scores
 from segrank.decoders.mask_targets import Ignored
 from segrank.decoders.query_block import QueryBlock, attention_input
 from segrank.decoders.sine_position import sine_position
-
-_WIDTH = 256
-_HEADS = 8
-_HIDDEN = 2048
-"""Of a feed-forward network."""
-_BLOCKS = 9
+from segrank.decoders.sizes import BLOCKS, HEADS, HIDDEN, QUERIES, WIDTH
 
 
 class Mask2FormerDecoder(nn.Module):
@@ -37,19 +32,19 @@ class Mask2FormerDecoder(nn.Module):
 
     scores_are_logits = False
 
-    def __init__(self, dim: int, classes: int, *, ignored: Ignored = "excluded", queries: int = 100) -> None:
+    def __init__(self, dim: int, classes: int, *, ignored: Ignored = "excluded", queries: int = QUERIES) -> None:
         super().__init__()
         self.classes, self.ignored = classes, ignored
-        self.project = nn.Linear(dim, _WIDTH)
-        self.keys = attention_input(_WIDTH, _BLOCKS * _WIDTH)
-        self.values = attention_input(_WIDTH, _BLOCKS * _WIDTH)
-        self.queries = nn.Parameter(torch.randn(queries, _WIDTH))
-        self.query_positions = nn.Parameter(torch.randn(queries, _WIDTH))
-        self.blocks = nn.ModuleList(QueryBlock(_WIDTH, _HEADS, _HIDDEN) for _ in range(_BLOCKS))
-        self.norm = nn.LayerNorm(_WIDTH)
-        self.classify = nn.Linear(_WIDTH, classes + 1)
+        self.project = nn.Linear(dim, WIDTH)
+        self.keys = attention_input(WIDTH, BLOCKS * WIDTH)
+        self.values = attention_input(WIDTH, BLOCKS * WIDTH)
+        self.queries = nn.Parameter(torch.randn(queries, WIDTH))
+        self.query_positions = nn.Parameter(torch.randn(queries, WIDTH))
+        self.blocks = nn.ModuleList(QueryBlock(WIDTH, HEADS, HIDDEN) for _ in range(BLOCKS))
+        self.norm = nn.LayerNorm(WIDTH)
+        self.classify = nn.Linear(WIDTH, classes + 1)
         self.mask = nn.Sequential(
-            nn.Linear(_WIDTH, _WIDTH), nn.ReLU(), nn.Linear(_WIDTH, _WIDTH), nn.ReLU(), nn.Linear(_WIDTH, _WIDTH)
+            nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH)
         )
         # Mask2Former's code initialises its projection of features so (fvcore's c2_xavier_fill), heads as torch does.
         nn.init.kaiming_uniform_(self.project.weight, a=1)
@@ -58,9 +53,9 @@ class Mask2FormerDecoder(nn.Module):
     def forward(self, features: Tensor) -> MaskOutput:
         grid = features.shape[2:]
         tokens = self.project(features.flatten(2).transpose(1, 2))  # b n width
-        position = sine_position(*grid, _WIDTH, features.device)
-        keys = self.keys(tokens + position).unflatten(2, (_BLOCKS, -1)).unbind(2)
-        values = self.values(tokens).unflatten(2, (_BLOCKS, -1)).unbind(2)
+        position = sine_position(*grid, WIDTH, features.device)
+        keys = self.keys(tokens + position).unflatten(2, (BLOCKS, -1)).unbind(2)
+        values = self.values(tokens).unflatten(2, (BLOCKS, -1)).unbind(2)
         image = tokens.transpose(1, 2)
 
         outputs = [self.queries.expand(len(features), -1, -1)]

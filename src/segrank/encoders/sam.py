@@ -24,10 +24,8 @@ from timm.layers.patch_embed import resample_patch_embed
 from timm.layers.pos_embed import resample_abs_pos_embed_nhwc
 
 from segrank.encoders.matching import Convert
+from segrank.encoders.sam_window import window_size
 from segrank.encoders.timm_model import create, publisher_filter, sample
-
-NATIVE_WINDOW = 14
-"""Side of a window on the native grid, in all of timm's models (`window_size` in its vision_transformer_sam.py)."""
 
 
 def create_sam(name: str, options: dict[str, Any], *, crop: tuple[int, int], patch_size: int) -> nn.Module:
@@ -44,15 +42,6 @@ def create_sam(name: str, options: dict[str, Any], *, crop: tuple[int, int], pat
     model.prune_intermediate_layers(1, prune_norm=neck, prune_head=True)
     result: nn.Module = model
     return result
-
-
-def window_size(longer: int, native: int = 64) -> int:
-    """Side of a window for the longer side of a grid, both in patches.
-
-    >>> window_size(32), window_size(64), window_size(16), window_size(37)
-    (7, 14, 4, 8)
-    """
-    return max(1, (2 * NATIVE_WINDOW * longer + native) // (2 * native))  # half rounds up
 
 
 def sam_filter(name: str) -> Convert:

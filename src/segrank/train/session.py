@@ -21,7 +21,8 @@ from segrank.attempt import LOG, WEIGHTS, Attempt
 from segrank.data.dataset import Split
 from segrank.data.loader import training_batches
 from segrank.errors import EncoderError
-from segrank.evaluate.score import images_along_the_way, plan_evaluation, score, steps_along_the_way
+from segrank.evaluate.along_the_way import images_along_the_way, steps_along_the_way
+from segrank.evaluate.score import plan_evaluation, score
 from segrank.files import write_whole
 from segrank.inputs import Data
 from segrank.progress import Reporter
@@ -31,14 +32,12 @@ from segrank.stop import Stopped
 from segrank.train import checkpoint
 from segrank.train.cost import count_shapes, peak_device_gib, peak_host_gib
 from segrank.train.loop import Progress, train
+from segrank.train.micro_batch import usual_micro_batch
 from segrank.train.optim import adamw
 from segrank.train.resume import capture, restore
 from segrank.train.segmenter import Segmenter
 from segrank.train.step_clock import step_clock
 from segrank.train.training_images import training_images
-
-CPU_PIXELS = 2**19
-"""In a micro-batch on a CPU: more of them only cost memory."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +67,8 @@ class Session:
         self.how, self.reporter, self.stop = how, reporter, stop
         self.spec = spec = record.spec
         self.share = spec.batch_size // fabric.world_size
-        on_cpu = fabric.device.type == "cpu"
-        fits = max(1, CPU_PIXELS // (spec.crop[0] * spec.crop[1])) if on_cpu else self.share
-        self.progress = Progress(micro_batch=min(how.micro_batch or fits, self.share))
+        usual = usual_micro_batch(self.share, spec.crop, fabric.device.type)
+        self.progress = Progress(micro_batch=min(how.micro_batch or usual, self.share))
         self.weights = WeightsReport()
         self.cost = Cost()
         self.training: Split | None = None
