@@ -11,7 +11,6 @@ import pytest
 from scipy import stats
 from synthetic_store import add_run
 
-from segrank.console.agree import report
 from segrank.errors import RankingError
 from segrank.ranking.agree import Agreements, agree
 from segrank.ranking.agree_words import answer, remarks
@@ -19,6 +18,7 @@ from segrank.ranking.agreement import agreement
 from segrank.ranking.leaderboard import Options
 from segrank.ranking.results_file import read_results_file
 from segrank.ranking.table import results_of
+from segrank.report.sheets.agree import report
 from segrank.store import Store
 
 FAST = Options(resamples=300)

@@ -45,10 +45,10 @@ def agree(
 
     docs/reading-a-ranking.md explains the columns.
     """
-    from segrank.console.agree import report
     from segrank.console.report import print_report
     from segrank.ranking.agree import agree as agree_on
     from segrank.ranking.leaderboard import Options
+    from segrank.report.sheets.agree import report
 
     names = listed(metrics)
     results = open_results(source, names, column, same, delimiter)

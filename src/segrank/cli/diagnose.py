@@ -57,10 +57,10 @@ def diagnose(
 
     docs/reading-a-ranking.md explains each.
     """
-    from segrank.console.diagnose import report
     from segrank.console.report import print_report
     from segrank.ranking.diagnostics import diagnose as diagnose_results
     from segrank.ranking.leaderboard import Options
+    from segrank.report.sheets.diagnose import report
 
     if root and not ceiling:
         raise typer.BadParameter("--root is for --ceiling", param_hint="--root")

@@ -59,10 +59,10 @@ def effects(
 
     docs/reading-a-ranking.md explains the columns.
     """
-    from segrank.console.effects import report
     from segrank.console.report import print_report
     from segrank.ranking.effects import effects as effects_of
     from segrank.ranking.leaderboard import Options
+    from segrank.report.sheets.effects import report
 
     results = open_results(source, [metric] if metric else [], column, same, delimiter)
     options = Options(resamples=resamples, seed=seed, group_images=group_images)

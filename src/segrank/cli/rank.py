@@ -51,10 +51,11 @@ def rank(
 
     docs/reading-a-ranking.md explains the columns.
     """
-    from segrank.console.rank import print_leaderboard
+    from segrank.console.report import print_report
     from segrank.ranking.leaderboard import Options
     from segrank.ranking.rank_results import rank_results
+    from segrank.report.sheets.rank import report
 
     results = open_results(source, [metric] if metric else [], column, same, delimiter)
     options = Options(resamples=resamples, seed=seed, group_images=group_images)
-    print_leaderboard(rank_results(results, metric=metric, where=where, across=across, options=options), form)
+    print_report(report(rank_results(results, metric=metric, where=where, across=across, options=options)), form)

@@ -55,12 +55,12 @@ def recommend(
 
     docs/reading-a-ranking.md explains the columns.
     """
-    from segrank.console.recommend import report
     from segrank.console.report import print_report
     from segrank.ranking.leaderboard import Options
     from segrank.ranking.recommend import Wanted
     from segrank.ranking.recommend import recommend as recommended
     from segrank.ranking.table import results_of
+    from segrank.report.sheets.recommend import report
 
     if not target:
         raise typer.BadParameter("say whose order is to be kept: --target FIELD=VALUE", param_hint="--target")

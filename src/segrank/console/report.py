@@ -4,49 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
-
-import polars as pl
+from collections.abc import Callable
+from dataclasses import replace
 
 from segrank.console.output import out
 from segrank.console.tables import markdown_table, one_line, print_csv, print_table
 from segrank.progress import plain
 from segrank.ranking.where import cut
+from segrank.report.sheets.sheet import Report, Sheet
 
 _WIDTH = 36
 """Of names in a terminal's table: longer ones are cut there, and nowhere else."""
 _GAP = 3
 """Between two columns of a terminal's table."""
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table of text, as people read it. Columns without any value are not shown."""
-
-    title: str
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    text: frozenset[str] = field(default_factory=frozenset)
-    """Headings of columns of text: they stand left, numbers right."""
-    spare: Sequence[str] = ()
-    """Headings of columns that a narrow terminal does without, the first ones first."""
-
-    def filled(self) -> tuple[list[str], list[list[str]]]:
-        at = [index for index in range(len(self.headings)) if any(row[index] for row in self.rows)]
-        return [self.headings[index] for index in at], [[row[index] for index in at] for row in self.rows]
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    headline: str
-    sheets: Sequence[Sheet]
-    remarks: Sequence[str]
-    frame: pl.DataFrame
-    """Numbers as computed, for CSV."""
-    data: Mapping[str, Any]
-    """All that is known, for JSON."""
 
 
 def _fitting(sheet: Sheet, width: int) -> tuple[list[str], list[list[str]], list[str]]:

@@ -1,16 +1,16 @@
-"""What `segrank effects` found, in tables. No torch here."""
+"""What `segrank effects` found, in tables. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from segrank.console.report import Report, Sheet
 from segrank.ranking.effect import Effect, Response
 from segrank.ranking.effects import Effects
 from segrank.ranking.effects_export import as_data, frame
 from segrank.ranking.effects_words import Form, effects_answer, effects_remarks, form_of
 from segrank.ranking.phrases import probability
 from segrank.ranking.words import title
+from segrank.report.sheets.sheet import Report, Sheet
 
 
 def report(found: Effects) -> Report:

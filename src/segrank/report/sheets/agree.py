@@ -1,14 +1,14 @@
-"""What `segrank agree` found, in tables. No torch here."""
+"""What `segrank agree` found, in tables. No torch."""
 
 from __future__ import annotations
 
-from segrank.console.report import Report, Sheet
 from segrank.ranking.agree import Agreements, Pair, as_data, frame
 from segrank.ranking.agree_words import answer, ranged, remarks, tau_text
 from segrank.ranking.agreement import Ceiling
 from segrank.ranking.phrases import probability
 from segrank.ranking.settings import Setting
 from segrank.ranking.words import shown
+from segrank.report.sheets.sheet import Report, Sheet
 
 _MOST_FLIPS = 20
 _MOST_SETTINGS = 8

@@ -1,4 +1,4 @@
-"""What `segrank diagnose` found, in words. No torch here."""
+"""What `segrank diagnose` found, in words. No torch."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 import polars as pl
 
-from segrank.console.report import Report, Sheet
 from segrank.ranking.diagnose_words import answer
 from segrank.ranking.diagnostics import Diagnosis, as_data
 from segrank.ranking.finding import Finding
 from segrank.ranking.phrases import sentence
+from segrank.report.sheets.sheet import Report, Sheet
 
 _MOST_RUNS = 6
 

@@ -1,88 +1,33 @@
-"""How a leaderboard looks: on a terminal, piped, as CSV, JSON or Markdown. No torch here."""
+"""A leaderboard, in a table. No torch."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from segrank.console.output import out
-from segrank.console.tables import markdown_table, one_line, print_csv, print_table
-from segrank.progress import plain
 from segrank.ranking.export import as_data, frame
 from segrank.ranking.leaderboard import Board, Entry, Leaderboard
 from segrank.ranking.results import Metric
-from segrank.ranking.where import cut
 from segrank.ranking.words import OVERALL, digits_for, headline, remarks, shown, title
+from segrank.report.sheets.sheet import Report, Sheet
 
-_GAP = 3
 _SPARED = ("GFLOP", "ms/image", "M param.", "memory GiB", "mean rank", "train h", "licence", "seeds", "note")
-"""Columns of a table that go first where a terminal is too narrow, in this order."""
-_ENCODER_WIDTH = 48
-"""Of a terminal's table: longer names are cut there, and nowhere else."""
-
-
-def print_leaderboard(leaderboard: Leaderboard, form: str) -> None:
-    """Print it as `table`, `csv`, `json` or `markdown`."""
-    FORMATS[form](leaderboard)
-
-
-def _print_table(leaderboard: Leaderboard) -> None:
-    console = out()
-    console.print(plain(headline(leaderboard)), style="bold", soft_wrap=True)
-    wide = not sys.stdout.isatty()
-    headings, rows = cells(leaderboard, width=None if wide else _ENCODER_WIDTH)
-    spared = [] if wide else _spared(headings, rows, console.width)
-    kept = [at for at, heading in enumerate(headings) if heading not in spared]
-    print_table([headings[at] for at in kept], [[row[at] for at in kept] for row in rows], _TEXT)
-    left_out = [f"No room for {', '.join(spared)}: --format csv has all columns."] if spared else []
-    for line in [*remarks(leaderboard), *left_out]:
-        console.print(plain(line), soft_wrap=True)
-
-
-def _spared(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
-    """Columns that a narrow terminal does without."""
-    widths = {heading: max(map(len, [heading, *column])) for heading, *column in zip(headings, *rows, strict=True)}
-    spared = []
-    for heading in _SPARED:
-        if sum(widths.values()) + _GAP * len(widths) <= width:
-            break
-        if widths.pop(heading, None):
-            spared.append(heading)
-    return spared
-
-
-def _print_markdown(leaderboard: Leaderboard) -> None:
-    lines = [one_line(headline(leaderboard)), "", *markdown_table(*cells(leaderboard), _TEXT)]
-    lines += ["", *(f"- {one_line(line)}" for line in remarks(leaderboard))]
-    print("\n".join(lines))
-
-
-def _print_csv(leaderboard: Leaderboard) -> None:
-    print_csv(frame(leaderboard))
-
-
-def _print_json(leaderboard: Leaderboard) -> None:
-    data = {"answer": headline(leaderboard), "remarks": remarks(leaderboard), **as_data(leaderboard)}
-    print(json.dumps(data, indent=1, allow_nan=False))
-
-
-FORMATS: dict[str, Callable[[Leaderboard], None]] = {
-    "table": _print_table, "csv": _print_csv, "json": _print_json, "markdown": _print_markdown,
-}  # fmt: skip
-
+_TEXT = frozenset({"encoder", "group", "licence", "note"})
 
 Cell = Callable[[Entry], str]
-_TEXT = {"encoder", "group", "licence", "note"}
 
 
-def cells(leaderboard: Leaderboard, width: int | None = None) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of text, as people read them; columns without any value are left out.
+def report(leaderboard: Leaderboard) -> Report:
+    return Report(
+        headline=headline(leaderboard),
+        sheets=[sheet(leaderboard)],
+        remarks=remarks(leaderboard),
+        frame=frame(leaderboard),
+        data=as_data(leaderboard),
+    )
 
-    Args:
-        leaderboard: of one protocol, or with an overall order.
-        width: names of encoders are cut to it.
-    """
+
+def sheet(leaderboard: Leaderboard) -> Sheet:
+    """A row for each encoder: ranked ones in order, then those that are not ranked, then those without a score."""
     metric, boards = leaderboard.metric, leaderboard.boards
     unit = f"{title(metric)}{' %' if metric.share else ''}"
     board = leaderboard.overall or boards[0]
@@ -99,10 +44,7 @@ def cells(leaderboard: Leaderboard, width: int | None = None) -> tuple[list[str]
     there = {row["encoder"] for row in rows}
     lost = {run.encoder: run.status for one in boards for run in one.unscored if run.encoder not in there}
     rows += [dict.fromkeys(columns, "") | {"encoder": name, "note": status} for name, status in lost.items()]
-    if width:
-        rows = [{**row, "encoder": cut(row["encoder"], width)} for row in rows]
-    filled = [heading for heading in columns if any(row[heading] for row in rows)]
-    return filled, [[row[heading] for heading in filled] for row in rows]
+    return Sheet("", list(columns), [list(row.values()) for row in rows], _TEXT, _SPARED)
 
 
 def _columns(board: Board, metric: Metric, unit: str, level: str) -> dict[str, Cell]:

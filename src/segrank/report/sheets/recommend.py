@@ -1,12 +1,12 @@
-"""What `segrank recommend` found, in tables. No torch here."""
+"""What `segrank recommend` found, in tables. No torch."""
 
 from __future__ import annotations
 
-from segrank.console.report import Report, Sheet
 from segrank.ranking.agree_words import ranged
 from segrank.ranking.recommend import Recommendation
 from segrank.ranking.recommend_export import as_data, frame, share
 from segrank.ranking.recommend_words import answer, percent, remarks
+from segrank.report.sheets.sheet import Report, Sheet
 
 
 def report(of: Recommendation) -> Report:
