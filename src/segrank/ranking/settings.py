@@ -36,10 +36,12 @@ class Setting:
     values: Mapping[str, str]
     """Of the fields in which the settings differ."""
     metric: Metric
+    block: Block
+    """All runs under this protocol, with a score and without; encoders by the names that they have in every setting."""
     rows: pl.DataFrame
     """Runs of the encoders that have all their seeds."""
     cell: Cell
-    """Of these, without counts; encoders by the names that they have in every setting."""
+    """Of these, without counts."""
     of: Estimates
     incomplete: Mapping[str, int]
     """Encoders that are left out, and how many seeds they have."""
@@ -96,6 +98,7 @@ def settings_of(
             name=name,
             values=of_block,
             metric=metric,
+            block=block,
             rows=one.complete_rows,
             cell=replace(one.cell, images=None),
             of=one.of,
@@ -103,7 +106,7 @@ def settings_of(
             usual=one.usual,
             unscored=one.unscored,
         )
-        for name, of_block, (metric, _), one in zip(names, values, blocks, estimated, strict=True)
+        for name, of_block, (metric, _), (block, one) in zip(names, values, blocks, estimated, strict=True)
     ]
     settings.sort(key=lambda setting: setting.name != BASE)
     return tuple(settings), tuple(_notes(results, settings, left_out))
@@ -127,6 +130,7 @@ def settings_or_one(
         name="",
         values={},
         metric=by,
+        block=block,
         rows=one.complete_rows,
         cell=replace(one.cell, images=None),
         of=one.of,
@@ -198,12 +202,15 @@ def _base(values: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
     return min(values, key=lambda of: (apart(of), changed(of)))
 
 
-def _estimates(results: Results, blocks: Sequence[tuple[Metric, Block]], options: Options) -> list[BlockEstimate]:
+def _estimates(
+    results: Results, blocks: Sequence[tuple[Metric, Block]], options: Options
+) -> list[tuple[Block, BlockEstimate]]:
     rows = pl.concat([block.rows.with_columns(_at=pl.lit(at)) for at, (_, block) in enumerate(blocks)])
     names = across_settings(rows, ["_at"]).select("label", "across").unique("label")
     called = dict(names.iter_rows())
     draw_seeds: dict[tuple[str, ...], int] = {}
-    return [estimate_block(results, _renamed(block, called), metric, options, draw_seeds) for metric, block in blocks]
+    renamed = [(metric, _renamed(block, called)) for metric, block in blocks]
+    return [(block, estimate_block(results, block, metric, options, draw_seeds)) for metric, block in renamed]
 
 
 def _renamed(block: Block, called: Mapping[str, str]) -> Block:

@@ -1,0 +1,176 @@
+"""All that a page tells of a study, computed once: what each verb on results finds, or why it finds nothing. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+
+from segrank.errors import RankingError
+from segrank.ranking.agree import Agreements, agree
+from segrank.ranking.along_the_way import AlongTheWay, along_the_way
+from segrank.ranking.comparable import comparable
+from segrank.ranking.diagnostics import Diagnosis, diagnose
+from segrank.ranking.effects import Effects, effects
+from segrank.ranking.leaderboard import Leaderboard, Options
+from segrank.ranking.protocol_costs import costs_of
+from segrank.ranking.rank_results import rank_results
+from segrank.ranking.recommend import Recommendation, Wanted, recommend
+from segrank.ranking.results import Metric, Results
+from segrank.ranking.settings import Setting, settings_of, settings_or_one
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A question that these results do not answer."""
+
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A setting, its ranking, and how that came about during training."""
+
+    setting: Setting
+    board: Leaderboard
+    along: AlongTheWay | None
+
+    @property
+    def name(self) -> str:
+        return self.setting.name
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What `read_study` found."""
+
+    results: Results
+    metric: Metric
+    options: Options
+    parts: tuple[Part, ...]
+    """One for each setting, the base first."""
+    agreements: Agreements | Refused
+    recommendation: Recommendation | Refused
+    effects: Effects | Refused
+    diagnosis: Diagnosis | Refused
+    notes: tuple[str, ...]
+
+    @property
+    def base(self) -> Part:
+        return self.parts[0]
+
+
+def read_study(
+    results: Results,
+    *,
+    along: Results | None = None,
+    metrics: Sequence[str] = (),
+    where: Sequence[str] = (),
+    across: Sequence[str] = (),
+    target: Sequence[str] = (),
+    wanted: Wanted | None = None,
+    options: Options | None = None,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> Study:
+    """Ask everything that is asked of results.
+
+    Args:
+        results: from `results_of` or `read_results_file`.
+        along: the evaluations along the way, if there are any.
+        metrics, where, across: see `settings_of`; the first metric is the one that is spoken of where there is one.
+        target: of the recommendation: conditions that one setting satisfies, or its name; the dearest by default.
+        wanted: of the protocol that may stand for it.
+        options: how uncertainty is estimated.
+        on_step: told how much is done.
+
+    Raises:
+        RankingError: there is nothing to rank, or settings cannot be told apart. What only one question needs does not
+            keep the others from being answered.
+    """
+    options, steps = options or Options(), 6
+    chosen = [results.metric(text) for text in metrics or [""]]
+    on_step(0, steps)
+    settings, notes = _settings(results, chosen, where, across, options)
+    on_step(1, steps)
+    parts = tuple(
+        Part(setting, _board(results, setting, options), along_the_way(along, setting) if along else None)
+        for setting in settings
+    )
+    on_step(2, steps)
+    names = [metric.name for metric in chosen]
+    several = len(settings) > 1
+    alone = Refused("There is one setting: nothing to set it beside.")
+    agreements = (
+        _asked(lambda: agree(results, metrics=names, where=where, across=across, options=options)) if several else alone
+    )
+    on_step(3, steps)
+    aim = target or [_dearest(settings)]
+    recommendation = (
+        _asked(
+            lambda: recommend(
+                results,
+                target=aim,
+                metrics=names,
+                where=where,
+                across=across,
+                wanted=wanted,
+                along=along,
+                options=options,
+            )
+        )
+        if several
+        else alone
+    )
+    on_step(4, steps)
+    fields = list(settings[0].values)
+    found = _asked(lambda: effects(results, metric=names[0], where=where, across=fields, options=options))
+    on_step(5, steps)
+    diagnosis = _asked(lambda: diagnose(results, metric=names[0], where=where, options=options))
+    on_step(6, steps)
+    return Study(
+        results=results,
+        metric=chosen[0],
+        options=options,
+        parts=parts,
+        agreements=agreements,
+        recommendation=recommendation,
+        effects=found,
+        diagnosis=diagnosis,
+        notes=tuple(dict.fromkeys((*notes, *results.notes))),
+    )
+
+
+def _settings(
+    results: Results, metrics: Sequence[Metric], where: Sequence[str], across: Sequence[str], options: Options
+) -> tuple[tuple[Setting, ...], tuple[str, ...]]:
+    """As many as there are: one will do."""
+    first, names = metrics[0], [metric.name for metric in metrics]
+    if len(metrics) == 1 and len(comparable(results, first, where=where, across=across, every=not across)[0]) == 1:
+        return settings_or_one(results, metric=first.name, where=where, across=(), options=options)
+    return settings_of(results, metrics=names, where=where, across=across, options=options)
+
+
+def _board(results: Results, setting: Setting, options: Options) -> Leaderboard:
+    """The ranking of the runs that make up a setting, whose scores are chosen already."""
+    block = setting.block
+    rows = pl.concat([block.rows, block.without_score], how="diagonal_relaxed")
+    of_setting = replace(results, rows=rows, own="", notes=())
+    return rank_results(of_setting, metric=setting.metric.name, options=options)
+
+
+def _dearest(settings: Sequence[Setting]) -> str:
+    """The setting that takes the most; the first one where that is not known."""
+    costs, _, _ = costs_of(settings)
+    return settings[int(np.nanargmax(costs)) if np.isfinite(costs).any() else 0].name
+
+
+def _asked(question: Callable[[], T]) -> T | Refused:
+    try:
+        return question()
+    except RankingError as error:
+        return Refused(str(error))
