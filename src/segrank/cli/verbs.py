@@ -19,6 +19,7 @@ from segrank.cli.encoders import encoders_app
 from segrank.cli.place import place
 from segrank.cli.rank import rank
 from segrank.cli.recommend import recommend
+from segrank.cli.report import report
 from segrank.console import evaluations, output
 from segrank.console.data import print_dataset_report, print_kept
 from segrank.console.runs import print_record, print_running, print_runs
@@ -305,7 +306,7 @@ def cache(
     print_kept(kept)
 
 
-for verb in (rank, compare, place, agree, recommend, effects, diagnose):
+for verb in (rank, compare, place, agree, recommend, effects, diagnose, report):
     app.command()(verb)
 
 

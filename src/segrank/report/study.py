@@ -1,15 +1,15 @@
-"""All that a page tells of a study, computed once: what each verb on results finds, or why it finds nothing. No torch."""
+"""All that a page tells of a study, computed once: what each verb on results finds, or why nothing. No torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 import polars as pl
 
-from segrank.errors import RankingError
+from segrank.errors import RankingError, StoreError
 from segrank.ranking.agree import Agreements, agree
 from segrank.ranking.along_the_way import AlongTheWay, along_the_way
 from segrank.ranking.comparable import comparable
@@ -21,8 +21,12 @@ from segrank.ranking.rank_results import rank_results
 from segrank.ranking.recommend import Recommendation, Wanted, recommend
 from segrank.ranking.results import Metric, Results
 from segrank.ranking.settings import Setting, settings_of, settings_or_one
+from segrank.record import Record
+from segrank.store import Store
 
 T = TypeVar("T")
+_FEWEST_FAMILIES = 3
+"""With encoders of several sizes, for these to be taken as settings, as arXiv 2404.12172 does."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class Study:
     options: Options
     parts: tuple[Part, ...]
     """One for each setting, the base first."""
+    records: Mapping[str, Record]
+    """By run; empty for a table, and without those that cannot be read."""
     agreements: Agreements | Refused
     recommendation: Recommendation | Refused
     effects: Effects | Refused
@@ -93,6 +99,8 @@ def read_study(
             keep the others from being answered.
     """
     options, steps = options or Options(), 6
+    if not across:
+        results = _by_size(results)
     chosen = [results.metric(text) for text in metrics or [""]]
     on_step(0, steps)
     settings, notes = _settings(results, chosen, where, across, options)
@@ -137,12 +145,28 @@ def read_study(
         metric=chosen[0],
         options=options,
         parts=parts,
+        records=_records(results.store, results.rows["run"].unique().to_list()) if results.store else {},
         agreements=agreements,
         recommendation=recommendation,
         effects=found,
         diagnosis=diagnosis,
         notes=tuple(dict.fromkeys((*notes, *results.notes))),
     )
+
+
+def _by_size(results: Results) -> Results:
+    """With the encoder's size as part of the protocol, if base and large variants of the same families are there."""
+    if "card_size" not in results.rows.columns:
+        return results
+    sizes = results.rows.filter(pl.col("card_size").is_not_null()).group_by("family")
+    several = sizes.agg(pl.col("card_size").n_unique()).filter(pl.col("card_size") > 1).height
+    if several < _FEWEST_FAMILIES:
+        return results
+    note = (
+        f"of {several} families there are encoders of several sizes: each size is a setting; --across dataset, or "
+        "whatever else differs, ranks them together"
+    )
+    return replace(results, protocol=(*results.protocol, "card_size"), notes=(*results.notes, note))
 
 
 def _settings(
@@ -161,6 +185,18 @@ def _board(results: Results, setting: Setting, options: Options) -> Leaderboard:
     rows = pl.concat([block.rows, block.without_score], how="diagonal_relaxed")
     of_setting = replace(results, rows=rows, own="", notes=())
     return rank_results(of_setting, metric=setting.metric.name, options=options)
+
+
+def _records(store: Store, runs: Sequence[str]) -> dict[str, Record]:
+    found = {}
+    for run in sorted(runs):
+        try:
+            record = store.record(run)
+        except StoreError:  # whoever read the results was told
+            continue
+        if record is not None:
+            found[run] = record
+    return found
 
 
 def _dearest(settings: Sequence[Setting]) -> str:

@@ -1,0 +1,16 @@
+"use strict";
+theme.start();
+for (const table of document.querySelectorAll(".grid > .scroll > table")) {
+  grids[table.id] = new Grid(table, "lazy" in table.dataset ? data.tables[table.id] : undefined);
+}
+const widgets = { classes };
+for (const place of document.querySelectorAll(".widget")) {
+  widgets[place.dataset.widget].start(place, data.parts[place.dataset.data]);
+}
+runs.start();
+charts.start();
+if (matchMedia("(max-width: 40rem)").matches) document.querySelector("nav details").open = false;
+addEventListener("beforeprint", () => {
+  for (const grid of Object.values(grids)) grid.more(500);
+  for (const details of document.querySelectorAll("details.remarks, details.code")) details.open = true;
+});

@@ -1,0 +1,53 @@
+"""From a study to its page: which sections there are, in which order. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from segrank.ranking.phrases import counted
+from segrank.report.answer import answer_of
+from segrank.report.page import Page
+from segrank.report.sections.along import along
+from segrank.report.sections.classes import classes
+from segrank.report.sections.cost import cost
+from segrank.report.sections.diagnostics import diagnostics
+from segrank.report.sections.effects import effects
+from segrank.report.sections.protocol import protocol
+from segrank.report.sections.ranking import ranking
+from segrank.report.sections.runs import runs
+from segrank.report.sections.settings import settings
+from segrank.report.study import Study
+
+
+def page_of(study: Study, *, title: str = "", licences: Mapping[str, str] | None = None) -> Page:
+    """
+    Args:
+        study: from `read_study`.
+        title: of the page.
+        licences: of datasets, by name, for the protocol.
+    """
+    encoders = len({entry.encoder for part in study.parts for entry in part.board.boards[0].entries})
+    several = len(study.parts) > 1
+    over = f" under {len(study.parts)} settings" if several else ""
+    sections = [
+        ranking(study, []),
+        *([settings(study, []), cost(study, [])] if several else []),
+        classes(study, []),
+        along(study, []),
+        effects(study, []),
+        diagnostics(study),
+        protocol(study, licences or {}),
+        runs(study),
+    ]
+    now = datetime.now(UTC)
+    return Page(
+        title=title or f"{counted(encoders, 'encoder')} for semantic segmentation{over}",
+        eyebrow=f"From {study.results.source}, {now:%d %B %Y}",
+        answer=answer_of(study, []),
+        sections=sections,
+        footer=(
+            f"Made on {now:%Y-%m-%d at %H:%M} UTC. The protocol is after arXiv 2404.12172. This file loads nothing "
+            "from elsewhere."
+        ),
+    )

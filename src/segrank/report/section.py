@@ -1,0 +1,69 @@
+"""What a page is made of: sections of words, figures and tables. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import polars as pl
+
+from segrank.report.sheets.sheet import Sheet
+
+
+class Figure(Protocol):
+    """A chart, as a page needs it."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def alternative(self) -> str:
+        """What the picture says, in a sentence, for those who do not see it."""
+        ...
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """The numbers in it."""
+        ...
+
+    def spec(self, theme: Literal["light", "dark"]) -> dict[str, Any]:
+        """Vega-Lite, complete and with its data. Themes differ in its `config` alone."""
+        ...
+
+
+@dataclass(frozen=True)
+class Table:
+    """A sheet on a page, whose rows lead to their runs."""
+
+    name: str
+    """Its id, unlike all others on the page."""
+    sheet: Sheet
+    runs: Sequence[Sequence[str]] = ()
+    """For each row the runs behind it."""
+    searched: bool = False
+    """It is long enough to be searched."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """Text to be copied."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Section:
+    name: str
+    """Its id, and where a link leads."""
+    title: str
+    lead: str
+    """What there is to see, in a sentence or a few."""
+    figures: Sequence[Figure] = ()
+    tables: Sequence[Table] = ()
+    remarks: Sequence[str] = ()
+    """What a reader has to know besides."""
+    codes: Sequence[Code] = ()
+    widget: str = ""
+    """The part of it that scripts make, by its name, of `data`."""
+    data: Mapping[str, Any] | None = None

@@ -1,0 +1,45 @@
+"""The ranking under each setting, with what its runs took. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from segrank.ranking.leaderboard import Leaderboard
+from segrank.ranking.words import remarks
+from segrank.report.section import Figure, Section, Table
+from segrank.report.sheets.rank import sheet
+from segrank.report.study import Study
+
+
+def ranking(study: Study, figures: Sequence[Figure]) -> Section:
+    several = len(study.parts) > 1
+    tables = [
+        Table(
+            f"ranking-{at}",
+            replace(sheet(part.board), title=part.name if several else ""),
+            _runs(part.board),
+            searched=len(part.board.boards[0].entries) > 20,
+        )
+        for at, part in enumerate(study.parts)
+    ]
+    notes = dict.fromkeys(note for part in study.parts for note in remarks(part.board))
+    return Section(
+        "ranking",
+        "Ranking",
+        "From the first to the last. Look at the group before the rank: encoders that share a letter cannot be told "
+        "apart, so their order may be chance. Those that are not ranked stand at the end, with the reason."
+        + (" Each setting has a ranking of its own." if several else ""),
+        figures=figures,
+        tables=tables,
+        remarks=list(notes),
+    )
+
+
+def _runs(leaderboard: Leaderboard) -> list[list[str]]:
+    """In the order of the sheet's rows."""
+    board = leaderboard.boards[0]
+    found = {entry.encoder: [run.run for run in entry.runs] for entry in (*board.entries, *board.incomplete)}
+    for run in board.unscored:
+        found.setdefault(run.encoder, []).append(run.run)
+    return list(found.values())

@@ -1,0 +1,26 @@
+"""How far settings order the encoders alike. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from segrank.report.section import Figure, Section, Table
+from segrank.report.sheets.agree import report
+from segrank.report.study import Refused, Study
+
+
+def settings(study: Study, figures: Sequence[Figure]) -> Section:
+    found = study.agreements
+    if isinstance(found, Refused):
+        return Section("settings", "Settings", found.why)
+    told = report(found)
+    tables = [Table(f"settings-{at}", sheet, searched=len(sheet.rows) > 20) for at, sheet in enumerate(told.sheets)]
+    return Section(
+        "settings",
+        "Settings",
+        f"{told.headline} Follow a line of the first picture: where it crosses others, a setting orders the encoders "
+        "otherwise. In the second, a tau near 1 is one order; compare it with what noise alone would leave.",
+        figures=figures,
+        tables=[table for table in tables if table.sheet.rows],
+        remarks=told.remarks,
+    )
