@@ -14,11 +14,8 @@ from segrank.ranking.phrases import counted, probability, sentence
 from segrank.ranking.recommend_words import answer as recommend_answer
 from segrank.ranking.results import OK
 from segrank.ranking.words import headline
-from segrank.report.section import Figure
+from segrank.report.figures.figure import Figure
 from segrank.report.study import Part, Refused, Study
-
-_TOLD = ("eval_dataset", "eval_split", "crop", "patch_size", "decoder", "steps", "batch_size")
-"""Fields of a store's protocol, in the order in which a sentence names them."""
 
 
 @dataclass(frozen=True)
@@ -66,23 +63,24 @@ def _sure(leaderboard: Leaderboard) -> Fact:
 
 
 def protocol_words(part: Part, study: Study) -> str:
-    """`ade20k val, 512x512 in patches of 16, linear decoder, end-to-end, 40,000 steps of 16; 3 seeds, 2,000 images`."""
-    protocol, board = part.setting.block.protocol, part.board.boards[0]
-    seeds = sorted({len(entry.seeds) for entry in board.entries})
-    over = [counted(seeds[-1], "seed")] if seeds else []
+    """`ade20k val, 512x512 in patches of 16, linear decoder, end-to-end, 40,000 steps of 16 images; 3 seeds, ...`."""
+    block, board = part.setting.block, part.board.boards[0]
+    seeds = max((len(entry.seeds) for entry in board.entries), default=0)
+    over = [counted(seeds, "seed")] if seeds else []
     if board.of.image_noise is not None:
         over.append(counted(len(board.of.image_noise.names), "image"))
     name = f"{part.name}: " if part.name else ""
-    if study.results.store is None or not all(field in protocol for field in _TOLD):
-        told = ", ".join(f"{field} {value}" for field, value in protocol.items())
+    if study.results.store is None:
+        told = ", ".join(f"{field} {value}" for field, value in block.protocol.items())
         return f"{name}{told or 'not stated in the table'}; {', '.join(over)}."
-    dataset, split, crop, patch, decoder, steps, batch = (protocol[field] for field in _TOLD)
-    trained = protocol.get("dataset", dataset)
-    data = f"{dataset} {split}" + (f", trained on {trained}" if trained not in ("", dataset) else "")
-    how = "frozen encoder" if protocol.get("freeze") == "true" else "end-to-end"
+    row = block.rows.row(0, named=True)
+    data = f"{row['eval_dataset']} {row['eval_split']}"
+    if row["dataset"] != row["eval_dataset"]:
+        data += f", trained on {row['dataset']}"
+    how = "frozen encoder" if row["freeze"] else "end-to-end"
     return (
-        f"{name}{data}, {crop} in patches of {patch}, {decoder} decoder, {how}, "
-        f"{int(steps):,} steps of {batch} images; {', '.join(over)}."
+        f"{name}{data}, {row['crop']} in patches of {row['patch_size']}, {row['decoder']} decoder, {how}, "
+        f"{row['steps']:,} steps of {row['batch_size']} images; {', '.join(over)}."
     )
 
 

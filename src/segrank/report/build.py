@@ -7,6 +7,10 @@ from datetime import UTC, datetime
 
 from segrank.ranking.phrases import counted
 from segrank.report.answer import answer_of
+from segrank.report.figures.agreement import agreement
+from segrank.report.figures.bump import bump
+from segrank.report.figures.figure import PAGE, Figure
+from segrank.report.figures.ranking import ranking as ranking_figure
 from segrank.report.page import Page
 from segrank.report.sections.along import along
 from segrank.report.sections.classes import classes
@@ -17,7 +21,7 @@ from segrank.report.sections.protocol import protocol
 from segrank.report.sections.ranking import ranking
 from segrank.report.sections.runs import runs
 from segrank.report.sections.settings import settings
-from segrank.report.study import Study
+from segrank.report.study import Refused, Study
 
 
 def page_of(study: Study, *, title: str = "", licences: Mapping[str, str] | None = None) -> Page:
@@ -30,9 +34,10 @@ def page_of(study: Study, *, title: str = "", licences: Mapping[str, str] | None
     encoders = len({entry.encoder for part in study.parts for entry in part.board.boards[0].entries})
     several = len(study.parts) > 1
     over = f" under {len(study.parts)} settings" if several else ""
+    first = ranking_figure(study.base.board, size=PAGE)
     sections = [
-        ranking(study, []),
-        *([settings(study, []), cost(study, [])] if several else []),
+        ranking(study, [ranking_figure(part.board, size=PAGE) for part in study.parts[1:]]),
+        *([settings(study, _settings_figures(study)), cost(study, [])] if several else []),
         classes(study, []),
         along(study, []),
         effects(study, []),
@@ -44,10 +49,17 @@ def page_of(study: Study, *, title: str = "", licences: Mapping[str, str] | None
     return Page(
         title=title or f"{counted(encoders, 'encoder')} for semantic segmentation{over}",
         eyebrow=f"From {study.results.source}, {now:%d %B %Y}",
-        answer=answer_of(study, []),
+        answer=answer_of(study, [first]),
         sections=sections,
         footer=(
             f"Made on {now:%Y-%m-%d at %H:%M} UTC. The protocol is after arXiv 2404.12172. This file loads nothing "
             "from elsewhere."
         ),
     )
+
+
+def _settings_figures(study: Study) -> list[Figure]:
+    if isinstance(study.agreements, Refused):
+        return []
+    found = [bump(study.agreements.settings, size=PAGE), agreement(study.agreements, size=PAGE)]
+    return [figure for figure in found if figure is not None]

@@ -23,7 +23,8 @@ import vl_convert
 from markupsafe import Markup
 
 from segrank.report.answer import Answer
-from segrank.report.section import Figure, Section, Table
+from segrank.report.figures.figure import Figure
+from segrank.report.section import Section, Table
 from segrank.report.sheets.sheet import Sheet
 
 ASSETS = Path(__file__).parent / "assets"

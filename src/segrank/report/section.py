@@ -4,31 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any
 
-import polars as pl
-
+from segrank.report.figures.figure import Figure
 from segrank.report.sheets.sheet import Sheet
-
-
-class Figure(Protocol):
-    """A chart, as a page needs it."""
-
-    @property
-    def title(self) -> str: ...
-    @property
-    def alternative(self) -> str:
-        """What the picture says, in a sentence, for those who do not see it."""
-        ...
-
-    @property
-    def table(self) -> pl.DataFrame:
-        """The numbers in it."""
-        ...
-
-    def spec(self, theme: Literal["light", "dark"]) -> dict[str, Any]:
-        """Vega-Lite, complete and with its data. Themes differ in its `config` alone."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,11 @@ class Try:
         Raises:
             OSError: the folder cannot be written.
         """
-        facts = {"began": datetime.now(UTC).isoformat(timespec="microseconds"), **this_process(), "step": newest_step(run)}
+        facts = {
+            "began": datetime.now(UTC).isoformat(timespec="microseconds"),
+            **this_process(),
+            "step": newest_step(run),
+        }
         one = cls(run / "tries" / f"{uuid.uuid4().hex[:12]}.json", facts)
         one.path.parent.mkdir(exist_ok=True)
         write_whole(one.path, json.dumps(facts))

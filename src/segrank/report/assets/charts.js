@@ -51,7 +51,7 @@ const charts = {
     if (typeof spec.width === "number") spec.width = Math.max(LEAST_WIDTH, figure.clientWidth);
     try {
       await vegaEmbed(inside, spec, {
-        ast: true, renderer: "svg", actions: false, defaultStyle: false, hover: false,
+        ast: true, renderer: "svg", logLevel: 1, actions: false, defaultStyle: false, hover: false,
         tooltip: { disableDefaultStyle: true },
       });
     } catch (error) {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segrank.ranking.phrases import counted
-from segrank.report.section import Figure, Section, Table
+from segrank.report.figures.figure import Figure
+from segrank.report.section import Section, Table
 from segrank.report.sheets.sheet import Sheet
 from segrank.report.study import Study
 

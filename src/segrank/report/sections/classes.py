@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segrank.record import Record
-from segrank.report.section import Figure, Section
+from segrank.report.figures.figure import Figure
+from segrank.report.section import Section
 from segrank.report.study import Part, Study
 
 _PER_UNIT = 10_000

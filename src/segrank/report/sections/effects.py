@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from segrank.report.section import Figure, Section, Table
+from segrank.report.figures.figure import Figure
+from segrank.report.section import Section, Table
 from segrank.report.sheets.effects import report
 from segrank.report.study import Refused, Study
 

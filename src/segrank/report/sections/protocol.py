@@ -52,7 +52,9 @@ def _fields(study: Study) -> Sheet:
     """Fields that differ come first."""
     meaning = {name: text for name, _, text in field_table()}
     protocols = [part.setting.block.protocol for part in study.parts]
-    names = [name for name in protocols[0] if name not in ("classes", "scored_classes")]
+    order = [name for name in study.results.protocol if name in protocols[0]]
+    order += sorted(name for name in protocols[0] if name not in order)
+    names = [name for name in order if name not in ("classes", "scored_classes")]
     names.sort(key=lambda name: len({of[name] for of in protocols}) == 1)
     rows = [[name, *(of[name] for of in protocols), meaning.get(name, "")] for name in names]
     rows += [

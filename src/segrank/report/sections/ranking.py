@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from segrank.ranking.leaderboard import Leaderboard
 from segrank.ranking.words import remarks
-from segrank.report.section import Figure, Section, Table
+from segrank.report.figures.figure import Figure
+from segrank.report.section import Section, Table
 from segrank.report.sheets.rank import sheet
 from segrank.report.study import Study
 
