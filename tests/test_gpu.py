@@ -68,3 +68,15 @@ def test_a_gpu_and_a_cpu_give_the_same_run_in_fp32(tmp_path: Path) -> None:
     assert records["cpu"].key == records["cuda"].key
     losses = {d: [line["loss"] for line in Store(tmp_path / d).log(r.key)] for d, r in records.items()}
     assert losses["cpu"] == pytest.approx(losses["cuda"], rel=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("decoder", ["mask2former", "eomt"])
+def test_mask_decoders_train_and_score(tmp_path: Path, decoder: str, precision: Precision) -> None:
+    if precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        pytest.skip("this GPU does not do bf16")
+    spec = SPEC.replace(encoder="small:plain", decoder=decoder, precision=precision, score_precision=precision)
+    record = segrank.run(spec, store=tmp_path, device="cuda", workers=1)
+    assert (record.status, record.precision) == ("ok", precision)
+    losses = [line["loss"] for line in Store(tmp_path).log(record.key)]
+    assert losses[-1] < losses[0]

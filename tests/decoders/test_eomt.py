@@ -229,9 +229,10 @@ def test_half_of_the_masks_hold_at_half_chance() -> None:
     torch.manual_seed(0)
     outside = torch.full((200, 100, 4, 6), -1.0)
     mask = decoder._attention_mask(features, outside, 0.5)
-    of_queries = mask[:, 0, 1:101, 101:]
+    assert mask.shape == (200, 1, 1 + 100, 1 + 100 + 6)  # none for patches: they attend to all
+    of_queries = mask[:, 0, 1:, 101:]
     held = ~of_queries.any(2)
     assert torch.equal(of_queries.all(2), ~held)  # a query's mask holds whole or not at all
     assert held.float().mean() == pytest.approx(0.5, abs=0.02)
-    mask[:, 0, 1:101, 101:] = True
+    of_queries[:] = True
     assert mask.all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from against_timm import images
@@ -73,6 +75,26 @@ def test_with_all_its_blocks_run_it_gives_the_encoders_features(name: str) -> No
         turned, _ = go_on(features, others.flip(1), mask)
         torch.testing.assert_close(turned.flip(1), seen, rtol=1e-5, atol=1e-5)
         assert not torch.allclose(go_on(features, others, None)[1], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_mask_of_the_first_tokens_is_one_of_all_in_which_the_others_attend_to_all(name: str, fused: bool) -> None:
+    features = OpenViT(build(name), 2)(images(*CROP, 2))
+    for block in features.blocks:
+        attention: Any = block.module.attn
+        assert attention.fused_attn
+        attention.fused_attn = fused
+    generator = torch.Generator().manual_seed(5)
+    added = torch.randn(len(features.patches), 5, features.patches.shape[2], generator=generator)
+    first, count = MODELS[name] + 5, MODELS[name] + 5 + 6 * 4
+    mask = torch.rand(len(added), 1, count, count, generator=generator) < 0.5
+    mask[..., 0] = mask[:, :, first:] = True
+    with torch.no_grad():
+        expected, found = (go_on(features, added, rows) for rows in (mask, mask[:, :, :first]))
+        for one, other in zip(expected, found, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+        assert not torch.allclose(expected[0], go_on(features, added, None)[0], rtol=1e-5, atol=1e-5)
 
 
 def test_parameters_and_their_names_are_the_encoders() -> None:

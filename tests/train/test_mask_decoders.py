@@ -111,6 +111,24 @@ def test_they_train_and_score_in_half_precision_and_with_16_pixel_patches(tmp_pa
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
+def test_logits_beyond_half_precision_end_no_run(decoder: str) -> None:
+    segmenter = build_segmenter(SPEC.replace(decoder=decoder), 2)[0].train()
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(0, 2, (2, 32, 32), dtype=torch.uint8, generator=generator)
+    with torch.no_grad():
+        segmenter.decoder.mask[-1].weight *= 3e4  # type: ignore[index, union-attr]
+    with torch.autocast("cpu", dtype=torch.float16):
+        output = segmenter.output(images)
+        losses = segmenter.decoder.loss(output, labels)  # type: ignore[operator]
+    most = torch.finfo(torch.float16).max
+    assert output.masks.dtype == torch.float16
+    assert output.masks.abs().max() == most
+    assert losses.isfinite().all()
+    assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(losses.sum(), output))
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
 def test_ignored_pixels_as_negatives_are_another_run(tmp_path: Path, decoder: str) -> None:
     losses = []
     for ignored in ("excluded", "negative"):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from segrank.bilinear import Rows
 from segrank.decoders.mask_loss import mask_loss
-from segrank.decoders.mask_output import MaskOutput
+from segrank.decoders.mask_output import MaskOutput, mask_logits
 from segrank.decoders.mask_scores import mask_scores
 from segrank.decoders.mask_targets import Ignored
 from segrank.decoders.sizes import QUERIES
@@ -99,20 +99,16 @@ class EomtDecoder(nn.Module):
         _, queries, patches = torch.split(features.norm(tokens), sizes, dim=1)
         grid = patches.transpose(1, 2).reshape(len(patches), -1, *features.grid)
         places = self.upscale(grid)  # b dim H W
-        masks = self.mask(queries) @ places.flatten(2)
+        masks = mask_logits(self.mask(queries), places.flatten(2))
         return self.classify(queries), masks.view(*masks.shape[:2], *places.shape[2:])
 
     def _attention_mask(self, features: OpenFeatures, masks: Tensor, chance: float) -> Tensor:
-        """Which token attends to which (b 1 n n), by masks (b q H W): but for queries and patches, all to all."""
+        """To which tokens prefix and queries attend (b 1 p+q n), by masks (b q H W): queries not to all patches."""
         inside = F.interpolate(masks.detach(), features.grid, mode="bilinear").flatten(2) > 0  # b q patches
         if chance < 1:
             inside |= torch.rand(*inside.shape[:2], 1, device=inside.device) >= chance
         before = features.prefix.shape[1]
-        seen = before + inside.shape[1]
-        tokens = seen + inside.shape[2]
-        mask = torch.ones(len(inside), 1, tokens, tokens, dtype=torch.bool, device=inside.device)
-        mask[:, 0, before:seen, seen:] = inside
-        return mask
+        return F.pad(inside, (before + inside.shape[1], 0, before, 0), value=True)[:, None]
 
     def loss(self, output: MaskOutput, labels: Tensor) -> Tensor:
         """As `mask_loss`: labels (b H W) uint8 -> (b), float32."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from segrank.bilinear import Rows
 from segrank.decoders.mask_loss import mask_loss
-from segrank.decoders.mask_output import MaskOutput
+from segrank.decoders.mask_output import MaskOutput, mask_logits
 from segrank.decoders.mask_scores import mask_scores
 from segrank.decoders.mask_targets import Ignored
 from segrank.decoders.query_block import QueryBlock, attention_input
@@ -64,7 +64,7 @@ class Mask2FormerDecoder(nn.Module):
             outputs.append(block(outputs[-1], self.query_positions, *of_image, attended))
 
         x = self.norm(torch.stack(outputs if self.training else outputs[-1:], dim=1))  # b layers q width
-        masks = (self.mask(x).flatten(1, 2) @ image).unflatten(1, x.shape[1:3]).unflatten(3, grid)
+        masks = mask_logits(self.mask(x).flatten(1, 2), image).view(*x.shape[:3], *grid)
         return MaskOutput(self.classify(x).transpose(0, 1), masks.transpose(0, 1))
 
     def _attended(self, queries: Tensor, image: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ def load_weights(
             fix="check that the encoder, its options and the file belong together",
         )
     model.load_state_dict({name: converted[name] for name in own}, strict=True)
-    broken = [name for name, value in model.state_dict().items() if not bool(torch.isfinite(value).all())]
+    broken = [name for name, value in model.state_dict().items() if not _finite(value)]
     if broken:
         raise WeightsError(
             f"{file} holds NaN or infinite weights; {_listed('not finite', broken)[0]}",
@@ -111,6 +111,13 @@ def load_weights(
 
 def _misfit(value: Tensor, own: Tensor) -> bool:
     return value.dtype not in _FLOATS if own.is_floating_point() else value.dtype != own.dtype
+
+
+def _finite(value: Tensor) -> bool:
+    # one pass, and no copies, which `isfinite` makes of all; both ends are NaN if any value is
+    if value.is_complex():
+        value = torch.view_as_real(value)
+    return value.numel() == 0 or all(bool(torch.isfinite(end)) for end in value.aminmax())
 
 
 def _positional(name: str) -> bool:

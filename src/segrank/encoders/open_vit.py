@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from segrank import _torchvision  # noqa: F401  before timm
 
@@ -28,7 +30,20 @@ class Block:
     prefix: int
 
     def __call__(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
-        """Tokens (b n dim), and to which of them each attends (b 1 n n, bool; none: to all), -> tokens (b n dim)."""
+        """Tokens (b n dim) -> tokens (b n dim).
+
+        Args:
+            mask: (b 1 r n), bool: to which tokens the first r of them attend; the others attend to all, as do those
+                without a mask.
+        """
+        if mask is None or mask.shape[2] == tokens.shape[1]:
+            return self._run(tokens, mask)
+        if getattr(getattr(self.module, "attn", None), "fused_attn", False):
+            with _MaskOfFirst(mask):
+                return self._run(tokens, None)
+        return self._run(tokens, F.pad(mask, (0, 0, 0, tokens.shape[1] - mask.shape[2]), value=True))
+
+    def _run(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         if self.rope is None:
             return self.module(tokens, attn_mask=mask)  # type: ignore[no-any-return]
         added = tokens.shape[1] - self.prefix - self.rope.shape[-2]
@@ -36,6 +51,26 @@ class Block:
         unmoved = torch.cat([sines, torch.ones_like(sines)], dim=-1)  # a decoder's tokens have no place in the image
         rope = torch.cat([unmoved, self.rope], dim=-2)
         return self.module(tokens, rope=rope, attn_mask=mask)  # type: ignore[no-any-return]
+
+
+class _MaskOfFirst(TorchFunctionMode):
+    """Within it, torch's fused attention has a mask for the first tokens alone (b 1 r n).
+
+    A mask of all, in which the others' rows are nothing but ones, would take gigabytes at 16,384 patches.
+    """
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        self.mask = mask
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is not F.scaled_dot_product_attention:
+            return func(*args, **kwargs)
+        query, *key_and_value = args
+        first, others = query.tensor_split([self.mask.shape[2]], dim=2)
+        seen = func(first, *key_and_value, **{**kwargs, "attn_mask": self.mask})
+        return torch.cat([seen, func(others, *key_and_value, **kwargs)], dim=2)
 
 
 @dataclass(frozen=True)
