@@ -115,6 +115,27 @@ def test_overrides_go_before_the_file(tmp_path: Path) -> None:
     assert read_study(file, {"steps": 9}).cells[0].spec.steps == 9
 
 
+def test_a_new_encoder_beside_those_of_a_study() -> None:
+    own = {"name": "mine", "encoder": "timm:vit_base_patch16_224", "weights": "mine.safetensors"}
+    cells = read_study("new-encoder", {"steps": 9}, encoders=["small:plain", own]).cells
+    assert len(cells) == 2 * (4 + 2)
+    assert {cell.spec.steps for cell in cells} == {9}
+    assert [(cell.encoder, cell.spec.weights) for cell in cells[4:6]] == [
+        ("small:plain", "pretrained"),
+        ("mine", "mine.safetensors"),
+    ]
+    with pytest.raises(SpecError, match="stands twice"):
+        read_study("new-encoder", encoders=["mae-base"])
+
+
+def test_label_efficiency_is_on_one_image_per_class_and_on_growing_shares() -> None:
+    cells = [cell for cell in read_study("label-efficiency").cells if cell.spec.seed == 0]
+    few = [(cell.spec.images_per_class, cell.spec.train_fraction) for cell in cells]
+    assert list(dict.fromkeys(few)) == [
+        (1, 1.0), ("all", 0.01), ("all", 0.05), ("all", 0.1), ("all", 0.25), ("all", 1.0),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -140,7 +161,7 @@ def test_what_cannot_be_run_is_refused_with_its_place(tmp_path: Path, text: str,
 
 
 def test_an_unknown_study_names_those_there_are() -> None:
-    with pytest.raises(SpecError, match="factorial, learning-rate, paper"):
+    with pytest.raises(SpecError, match="factorial, label-efficiency, learning-rate, new-encoder, paper"):
         read_study("papr")
 
 

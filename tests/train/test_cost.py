@@ -10,6 +10,7 @@ from segrank.assemble import build_segmenter
 from segrank.decoders.linear import LinearDecoder
 from segrank.encoders.encoder import Encoder
 from segrank.spec import RunSpec
+from segrank.study.trained_part import trained_part
 from segrank.train.cost import count_shapes
 from segrank.train.segmenter import Segmenter
 
@@ -58,6 +59,24 @@ def test_frozen_weights_beside_adapters_pass_gradients_on_and_get_none() -> None
     backward = DEPTH * (LINEAR + 2 * ATTENTION) + 2 * adapters - first_qkv + 2 * DECODER
     forward = ENCODER + DECODER + adapters
     assert count_shapes(segmenter, SPEC.crop) == (forward, forward + backward, ())
+
+
+@pytest.mark.parametrize("changes", [{}, {"freeze": True}, {"trained_blocks": 3}, {"lora_rank": 4}])
+def test_planning_knows_what_training_a_part_takes(changes: dict[str, object]) -> None:
+    spec = SPEC.replace(**changes)
+    segmenter, _ = build_segmenter(spec, CLASSES)
+    shapes, encoder = count_shapes(segmenter, spec.crop), segmenter.encoder
+    added = sum(p.numel() for name, p in encoder.named_parameters() if "lora" in name)
+    part = trained_part(
+        spec, dim=DIM, depth=DEPTH, tokens=TOKENS, embed=EMBED, linear=DEPTH * LINEAR, attention=DEPTH * ATTENTION,
+        parameters=sum(p.numel() for p in encoder.parameters()) - added,
+    )  # fmt: skip
+    assert shapes.forward_flops == ENCODER + part.added_flops + DECODER
+    decoder = 2 * DECODER - DECODER * spec.freeze  # features of a frozen encoder need no gradient
+    assert shapes.train_flops == shapes.forward_flops + part.backward_flops + decoder
+    assert part.added_parameters == added
+    trained = sum(p.numel() for p in encoder.parameters() if p.requires_grad)
+    assert part.parameters == pytest.approx(trained, rel=0.02)  # norms and biases are left out of blocks
 
 
 def test_eomt_runs_queries_through_the_last_blocks_and_predicts_once_in_evaluation() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -75,7 +75,9 @@ def shipped_studies() -> list[str]:
     return sorted(path.stem for path in STUDIES.glob("*.yaml"))
 
 
-def read_study(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
+def read_study(
+    source: str | Path, overrides: Mapping[str, Any] | None = None, encoders: Sequence[str | Mapping[str, Any]] = ()
+) -> Study:
     """A study by its name, or from a YAML file.
 
         encoders: [dinov2-base, mae-base, {encoder: "file:model.py:build", weights: mine.safetensors}]
@@ -91,6 +93,7 @@ def read_study(source: str | Path, overrides: Mapping[str, Any] | None = None) -
     Args:
         source: the name of a study that comes with segrank, or a file.
         overrides: fields of every run, instead of the file's.
+        encoders: to be run beside those of the file, as they would stand there.
 
     Raises:
         SpecError: what the study says cannot be run; the message names the cell.
@@ -110,6 +113,7 @@ def read_study(source: str | Path, overrides: Mapping[str, Any] | None = None) -
         raise SpecError(f"{path} has the key {str(odd[0])[:80]}", wanted=", ".join(_File.model_fields))
     try:
         file = _File(**content)
+        file = _File(**{**content, "encoders": [*file.encoders, *encoders]})
     except ValidationError as error:
         raise spec_error(error, str(path), tuple(_File.model_fields)) from None
     return _expand(file, path, {**file.set, **(overrides or {})})
