@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import torch
 from lightning_fabric import Fabric
@@ -71,19 +72,19 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def resolve_precision(spec: RunSpec, device: str) -> Precision:
-    """What `auto` comes to on this device; fp16 needs a GPU.
+def resolve_precision(asked: str, device: str) -> Precision:
+    """What a spec's `precision` comes to on this device: `auto` is resolved; fp16 needs a GPU.
 
     Raises:
         SpecError: the device cannot do it.
     """
-    if spec.precision == "auto":
+    if asked == "auto":
         if device == "cpu":
             return "fp32"
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if spec.precision == "fp16" and device == "cpu":
+    if asked == "fp16" and device == "cpu":
         raise SpecError("precision=fp16 needs a GPU", fix="--set precision=bf16 or fp32")
-    return spec.precision
+    return cast(Precision, asked)
 
 
 def check_devices(spec: RunSpec, device: str, devices: int) -> None:

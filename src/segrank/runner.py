@@ -64,7 +64,7 @@ def run(
             fix='put the call under `if __name__ == "__main__":`, or use workers=0',
         )
     device = resolve_device(device)
-    precision = resolve_precision(spec, device)
+    precision = resolve_precision(spec.precision, device)
     check_devices(spec, device, devices)
     for name, value, least in (("workers", workers, 0), ("micro_batch", micro_batch, 1)):
         if value is not None and value < least:

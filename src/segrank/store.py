@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import BaseModel
 
 from segrank.attempt import LOG, WEIGHTS, Attempt, read_evaluations, score_files, write_evaluation
 from segrank.claims import Claim, is_alive_here
 from segrank.errors import ClaimError, StoreError
 from segrank.files import digest, fsync_folder, write_whole
 from segrank.record import Evaluation, Record, load
-from segrank.spec import RunSpec
 
 DEFAULT_STORE = "segrank-store"
 _KEY = re.compile(r"[0-9a-f]{16}")
@@ -157,7 +157,7 @@ class Store:
         with _writing(folder):
             return write_evaluation(folder, evaluation, counts)
 
-    def begin(self, key: str, spec: RunSpec, *, notify: Callable[[str], None] = lambda _: None) -> Attempt | None:
+    def begin(self, key: str, spec: BaseModel, *, notify: Callable[[str], None] = lambda _: None) -> Attempt | None:
         """Claim a run and make a new attempt at it; none if it was published while we waited.
 
         Raises:

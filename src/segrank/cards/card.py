@@ -23,10 +23,12 @@ LICENCES: dict[str, Terms] = {
     "dinov3-license": "own-terms",
     "nvidia-open-model-license": "own-terms",
     "cc-by-nc-4.0": "non-commercial",
+    "own": "own-terms",
     "none": "permissive",
 }
 """Licences of weights, as timm names them -> what kind they are. `own-terms`: the publisher's own licence, which is no
-open-source one; read it before use. `none` is the licence of random weights."""
+open-source one; read it before use. `own`: pretrained by the user, under terms of theirs. `none` is the licence of
+random weights."""
 
 _DEPTHS = {384: 12, 768: 12, 1024: 24, 1152: 27, 1280: 32, 1536: 40, 4096: 40}
 """Width of a plain vision transformer -> how many blocks it usually has."""

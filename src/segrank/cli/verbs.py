@@ -17,6 +17,7 @@ from segrank.cli.diagnose import diagnose
 from segrank.cli.effects import effects
 from segrank.cli.encoders import encoders_app
 from segrank.cli.place import place
+from segrank.cli.pretrain import pretrain
 from segrank.cli.rank import rank
 from segrank.cli.recommend import recommend
 from segrank.cli.report import report
@@ -306,7 +307,7 @@ def cache(
     print_kept(kept)
 
 
-for verb in (rank, compare, place, agree, recommend, effects, diagnose, report):
+for verb in (rank, compare, place, agree, recommend, effects, diagnose, report, pretrain):
     app.command()(verb)
 
 

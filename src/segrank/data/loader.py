@@ -66,7 +66,7 @@ def _generator(seed: int, *place: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
 
 
-class _Positions(Sampler[list[int]]):
+class Positions(Sampler[list[int]]):
     """For each step, the positions of one rank's share of the effective batch."""
 
     def __init__(self, first_step: int, steps: int, batch_size: int, rank: int, ranks: int) -> None:
@@ -109,7 +109,7 @@ def training_batches(
     assert batch_size % ranks == 0
     loader: DataLoader[tuple[Tensor, Tensor] | SegrankError] = DataLoader(
         TrainingSamples(split, crop, seed),
-        batch_sampler=_Positions(first_step, steps, batch_size, rank, ranks),
+        batch_sampler=Positions(first_step, steps, batch_size, rank, ranks),
         num_workers=workers,
         multiprocessing_context=context if workers else None,
         pin_memory=pin_memory,

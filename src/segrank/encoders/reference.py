@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segrank.cards import Card, card_of
+from segrank.cards.own import card_beside
 from segrank.errors import EncoderError, WeightsError
 from segrank.files import digest
 from segrank.spec import parse_reference
@@ -99,14 +100,18 @@ def weights_names(encoder: str) -> list[str]:
 
 
 def card_of_weights(encoder: str, weights: str) -> Card | None:
-    """The card of what a spec names. A file has one if it is called as the card or timm, with the tag, call them.
+    """The card of what a spec names. A file has one if one lies beside it (`segrank.cards.own`), or if it is called as
+    the card or timm, with the tag, call them.
 
     Raises:
-        WeightsError: there is no such weights file.
+        WeightsError: there is no such weights file, or what lies beside it is no card.
     """
     if weights in ("pretrained", "random"):
         return card_of(encoder, weights)
-    card, name = card_of(encoder), weights_file(weights, encoder).name
+    file = weights_file(weights, encoder)
+    if own := card_beside(file):
+        return own
+    card, name = card_of(encoder), file.name
     return card if card and name in (f"{known}{end}" for known in (card.timm, card.name) for end in SUFFIXES) else None
 
 
