@@ -1,11 +1,13 @@
 """How often 95 % intervals hold, and false orders are claimed, in cells of runs whose true scores are known.
 
-    python benchmarks/interval_coverage.py --minutes 2
-    python benchmarks/interval_coverage.py --minutes 240 --repetitions 200
+    python benchmarks/interval_coverage.py --minutes 2 --results coverage.jsonl
+    python benchmarks/interval_coverage.py --minutes 240 --repetitions 400
 
-Works through a grid fixed beforehand, in rounds of 10 repetitions of every case, appends each to a file, goes on where
-it stopped, and prints the table of what is there. 200 repetitions of the whole grid take about 8 hours on one core.
-Cases are simulated by `simulated.py`; the resamples are fewer (600) than in use, which costs a little coverage.
+Works through a grid fixed beforehand, in rounds of `BATCH` repetitions of every case, appends each round of a case to a
+file, goes on where it stopped, and prints the tables of what is there. Cases are simulated by `simulated.py`. A round
+has one world, which its repetitions share: their images, seeds and runs are new each time. So standard errors are those
+of means over rounds. tau, which is dear, is looked at in the first `WITH_TAU` repetitions of a round. Resamples are
+fewer (600) than in use, which costs a little coverage.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import itertools
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,25 +25,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from simulated import FloatArray, Known, cell, scenes, world
+from simulated import FloatArray, Known, World, cell, scenes, world
 
 from segrank.ranking.agreement import agreement
 from segrank.ranking.cell import ImageCounts
 from segrank.ranking.difference import difference_errors
-from segrank.ranking.intervals import LEVEL, Estimates, estimates, score
+from segrank.ranking.intervals import Estimates, estimates, score
 from segrank.ranking.ranks import rank
 from segrank.ranking.resample import ImageDraws, image_draws
+from segrank.ranking.standard_errors import LEVEL
 
-ENCODERS = (4, 10, 20)
-SEEDS = (1, 2, 3, 5, 10)
-IMAGES = (100, 500, 2000)
-GAPS = (0.0, 0.003, 0.02)
-"""Standard deviation of the encoders' true mIoU; a seed's is about 0.005."""
+RESULTS = Path(__file__).parent / "results" / "coverage.jsonl"
 BATCH = 10
+WITH_TAU = 3
 RESAMPLES = 600
-DRAWS = 500
-EQUAL = 1e-5
-"""mIoUs closer than this are the same: the simulation knows them to about 1e-6."""
+DRAWS = 400
+EQUAL = 2e-5
+"""mIoUs closer than this are the same: the simulation knows them to less than 1e-5."""
 
 
 @dataclass(frozen=True)
@@ -50,40 +50,60 @@ class Case:
     seeds: int
     images: int
     gap: float
-
-    def __str__(self) -> str:
-        return f"{self.encoders:2} encoders {self.seeds:2} seeds {self.images:4} images gap {100 * self.gap:.1f}"
-
-
-GRID = tuple(Case(*values) for values in itertools.product(ENCODERS, SEEDS, IMAGES, GAPS))
+    """Standard deviation of the encoders' true mIoU; a seed's is about 0.005."""
+    noisy: float = 1.0
+    """Standard deviation of the first encoder's seeds, beside that of the others."""
 
 
-def repetition(case: Case, random: np.random.Generator) -> dict[str, float]:
+def _cases(*values: Iterable[Any]) -> list[Case]:
+    return [Case(*each) for each in itertools.product(*values)]
+
+
+GRID = (
+    *_cases((4, 10, 20), (1, 2, 3, 5, 10), (100, 500, 2000), (0.0, 0.003, 0.02)),
+    # as few encoders and seeds as there can be
+    *_cases((2,), (2, 3, 5), (100, 500, 2000), (0.0, 0.003)),
+    # one encoder whose seeds are far apart
+    *_cases((4, 10, 20), (2, 3, 5, 10), (500,), (0.0, 0.003), (3.0, 5.0)),
+    # fewer images than encoders
+    *_cases((20,), (1, 3), (10,), (0.0, 0.003)),
+)
+
+
+def repetition(case: Case, worlds: tuple[World, World], random: np.random.Generator, tau: bool) -> dict[str, float]:
     """Share of what holds, by what it is."""
-    latent = random.normal(size=(2, case.encoders))
-    latent[1] = 0.7 * latent[0] + np.sqrt(1 - 0.7**2) * latent[1]
-    x, y = (_setting(case, 0.5 + case.gap * values, random) for values in latent)
+    x, y = (cell(of, scenes(of, case.images, random), case.seeds, random) for of in worlds)
     draws = image_draws(_counts(x), resamples=RESAMPLES)
-    of, other = estimates(x.cell, draws), estimates(y.cell, image_draws(_counts(y), resamples=RESAMPLES, seed=1))
+    of = estimates(x.cell, draws)
     # what the intervals are about: with one seed the runs, else the encoders
     true = x.miou if case.seeds > 1 else x.miou_of_runs
     intervals = [score(of, encoder).interval for encoder in range(case.encoders)]
+    scores = [i.low <= t <= i.high for i, t in zip(intervals, true, strict=True) if i is not None]
+    differences = _differences(of, true)
     held = {
-        "score": np.mean([i.low <= t <= i.high for i, t in zip(intervals, true, strict=True) if i is not None]),
-        "difference": _differences(of, true),
+        "score": np.mean(scores),
+        "width of score": np.mean([i.high - i.low for i in intervals if i is not None]),
+        "difference": differences.mean(),
         "plain bootstrap": _plain_bootstrap(draws, x.miou, random),
         **_ranks(of, true),
-        **_agreement(of, other, true, y.miou if case.seeds > 1 else y.miou_of_runs),
     }
+    if case.noisy > 1:
+        first = _pairs(case.encoders)[0] == 0
+        held |= {"score, noisy": scores[0], "difference, noisy": differences[first].mean()}
     if case.seeds == 1:  # what they leave out
-        held["difference, other seeds"] = _differences(of, x.miou)
+        held["difference, other seeds"] = _differences(of, x.miou).mean()
         held["all ranks, other seeds"] = _ranks(of, x.miou)["all ranks"]
+    if tau and case.encoders > 2:
+        other = estimates(y.cell, image_draws(_counts(y), resamples=RESAMPLES, seed=1))
+        held |= _agreement(of, other, true, y.miou if case.seeds > 1 else y.miou_of_runs)
     return {name: float(value) for name, value in held.items()}
 
 
-def _setting(case: Case, true: FloatArray, random: np.random.Generator) -> Known:
-    of = world(true, random)
-    return cell(of, scenes(of, case.images, random), case.seeds, random)
+def _worlds(case: Case, random: np.random.Generator) -> tuple[World, World]:
+    latent = random.normal(size=(2, case.encoders))
+    latent[1] = 0.7 * latent[0] + np.sqrt(1 - 0.7**2) * latent[1]
+    x, y = (world(0.5 + case.gap * values, random, noisy=case.noisy) for values in latent)
+    return x, y
 
 
 def _counts(of: Known) -> ImageCounts:
@@ -95,11 +115,11 @@ def _pairs(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return np.triu_indices(count, 1)
 
 
-def _differences(of: Estimates, true: FloatArray) -> float:
+def _differences(of: Estimates, true: FloatArray) -> NDArray[np.bool_]:
+    """(pairs,): whether the interval holds."""
     a, b = _pairs(len(true))
-    error, df = difference_errors(of, a, b)
     off = np.abs(of.value[a] - of.value[b] - (true[a] - true[b]))
-    return float((off <= error * stats.t.ppf((1 + LEVEL) / 2, df)).mean())
+    return np.asarray(off <= difference_errors(of, a, b).half_width(LEVEL))
 
 
 def _plain_bootstrap(draws: ImageDraws, true: FloatArray, random: np.random.Generator) -> float:
@@ -109,7 +129,8 @@ def _plain_bootstrap(draws: ImageDraws, true: FloatArray, random: np.random.Gene
         chosen = random.integers(0, miou.shape[1], miou.shape)
         drawn.append(np.take_along_axis(miou, chosen, axis=1).mean(axis=1))
     a, b = _pairs(len(true))
-    low, high = np.quantile(np.stack(drawn)[a] - np.stack(drawn)[b], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
+    apart = np.sort(np.stack(drawn)[a] - np.stack(drawn)[b], axis=1)
+    low, high = (apart[:, round(end * (apart.shape[1] - 1))] for end in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return float(((low <= true[a] - true[b]) & (true[a] - true[b] <= high)).mean())
 
 
@@ -140,11 +161,15 @@ def _agreement(x: Estimates, y: Estimates, true_x: FloatArray, true_y: FloatArra
     tau = float((same[0] * same[1]).mean())
     found = agreement(x, y, draws=DRAWS)
     assert found.interval is not None
-    return {
+    wrong = any(_false(flip.a, flip.b, same, x) for flip in found.flips if flip.verdict == "real")
+    held = {
         "tau": float(found.interval.low - 1e-9 <= tau <= found.interval.high + 1e-9),
         "width of tau": found.interval.high - found.interval.low,
-        "false flips": float(any(_false(flip.a, flip.b, same, x) for flip in found.flips if flip.verdict == "real")),
+        "false flips": float(wrong),
     }
+    if not same[0].any():  # all equal: no order is another than any
+        held["false reordering"] = float((found.same_order or 0.0) <= 1 - LEVEL)
+    return held
 
 
 def _false(a: str, b: str, same: list[FloatArray], of: Estimates) -> bool:
@@ -155,6 +180,7 @@ def _false(a: str, b: str, same: list[FloatArray], of: Estimates) -> bool:
 
 
 def run(results: Path, repetitions: int, minutes: float) -> None:
+    results.parent.mkdir(parents=True, exist_ok=True)
     done = {(Case(**row["case"]), row["batch"]) for row in _read(results)}
     stop = time.monotonic() + 60 * minutes
     for batch, case in itertools.product(range(repetitions // BATCH), GRID):
@@ -163,12 +189,13 @@ def run(results: Path, repetitions: int, minutes: float) -> None:
         if time.monotonic() > stop:
             return
         random = np.random.default_rng([batch, GRID.index(case)])
-        started = time.monotonic()
+        started = time.process_time()
+        worlds = _worlds(case, random)
         found: dict[str, list[float]] = defaultdict(list)
-        for _ in range(BATCH):
-            for name, value in repetition(case, random).items():
-                found[name].append(value)
-        row = {"case": asdict(case), "batch": batch, "held": found, "seconds": time.monotonic() - started}
+        for number in range(BATCH):
+            for name, value in repetition(case, worlds, random, number < WITH_TAU).items():
+                found[name].append(round(value, 5))
+        row = {"case": asdict(case), "batch": batch, "held": found, "seconds": round(time.process_time() - started, 2)}
         with results.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
@@ -177,36 +204,75 @@ def _read(results: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
 
 
-def table(rows: Iterable[dict[str, Any]]) -> str:
-    """Markdown, in percent: the means over the cases of a number of seeds and images; then over those of equal
-    encoders, where every order that is claimed is false."""
-    names = (
-        "score", "difference", "plain bootstrap", "rank", "all ranks", "sure of a wrong best", "tau", "false flips",
-        "difference, other seeds", "all ranks, other seeds",
+Key = Callable[[Case], tuple[str, ...] | None]
+"""The row of a table that a case counts in, if any."""
+
+
+def tables(rows: list[dict[str, Any]]) -> str:
+    """Markdown, in percent with standard errors: means over the cases that have the same number of seeds and images."""
+
+    def regular(case: Case) -> bool:
+        return case.encoders > 2 and case.noisy == 1 and case.images > 10
+
+    covered = ("score", "difference", "plain bootstrap", "rank", "all ranks", "tau")
+    false = ("all ranks", "sure of a wrong best", "false flips", "false reordering")
+
+    def key(*fields: str, where: Callable[[Case], bool]) -> Key:
+        return lambda case: tuple(str(getattr(case, name)) for name in fields) if where(case) else None
+
+    parts = (
+        ("Coverage", ("seeds", "images"), covered, regular),
+        ("Coverage, by number of encoders", ("encoders", "seeds"), covered, regular),
+        ("Equal encoders", ("encoders", "seeds"), false, lambda case: regular(case) and case.gap == 0),
+        ("One seed: what it leaves out", ("encoders", "images"),
+         ("difference, other seeds", "all ranks, other seeds"), lambda case: regular(case) and case.seeds == 1),
+        ("One noisy encoder", ("noisy", "encoders", "seeds"),
+         ("score, noisy", "difference, noisy", "score", "difference", "rank", "all ranks", "sure of a wrong best",
+          "tau", "false flips"), lambda case: case.noisy > 1),
+        ("Two encoders", ("seeds", "images"), covered[:-1], lambda case: case.encoders == 2),
+        ("Ten images, twenty encoders", ("seeds",), (*covered, "sure of a wrong best"), lambda case: case.images == 10),
     )  # fmt: skip
-    lines = ["| seeds | images | repetitions | " + " | ".join(names) + " |", "|---" * (3 + len(names)) + "|"]
-    groups: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    return "\n\n".join(
+        f"{title}\n\n{table(rows, fields, names, key(*fields, where=where))}" for title, fields, names, where in parts
+    )
+
+
+def table(rows: list[dict[str, Any]], fields: tuple[str, ...], names: tuple[str, ...], key: Key) -> str:
+    groups: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    repetitions: dict[tuple[str, ...], int] = defaultdict(int)
     for row in rows:
-        case = Case(**row["case"])
-        keys = [(f"{case.seeds:2}", f"{case.images:4}")] + [(f"{case.seeds:2}", "equal")] * (case.gap == 0)
-        for key, (name, values) in itertools.product(keys, row["held"].items()):
-            groups[key][name] += values
-    for key, held in sorted(groups.items(), key=lambda item: (item[0][1] == "equal", item[0])):
-        shown = [f"{100 * np.mean(held[name]):.1f}" if name in held else "" for name in names]
-        lines.append(f"| {key[0]} | {key[1]} | {len(held['score'])} | " + " | ".join(shown) + " |")
+        at = key(Case(**row["case"]))
+        if at is None:
+            continue
+        repetitions[at] += len(row["held"]["score"])
+        for name in names:
+            if name in row["held"]:
+                groups[at][name].append(float(np.mean(row["held"][name])))
+    lines = [f"| {' | '.join(fields)} | cells | {' | '.join(names)} |", "|---" * (len(fields) + 1 + len(names)) + "|"]
+    for at, held in sorted(groups.items(), key=lambda item: [float(value) for value in item[0]]):
+        shown = [_shown(held[name]) for name in names]
+        lines.append(f"| {' | '.join(at)} | {repetitions[at]} | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 
+def _shown(means: list[float]) -> str:
+    """Of rounds, their mean and its standard error, in percent."""
+    if not means:
+        return ""
+    error = f" ± {100 * stats.sem(means):.1f}" if len(means) > 1 else ""
+    return f"{100 * np.mean(means):.1f}{error}"
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", type=Path, default=Path("coverage.jsonl"))
-    parser.add_argument("--repetitions", type=int, default=200)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--repetitions", type=int, default=400)
     parser.add_argument("--minutes", type=float, default=2)
     given = parser.parse_args()
     run(given.results, given.repetitions, given.minutes)
     rows = _read(given.results)
-    print(table(rows))
-    print(f"{sum(row['seconds'] for row in rows) / 3600:.1f} hours of one core")
+    print(tables(rows))
+    print(f"\n{len(rows)} rounds of {BATCH}, {sum(row['seconds'] for row in rows) / 3600:.1f} hours of one core")
 
 
 if __name__ == "__main__":

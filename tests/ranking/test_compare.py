@@ -61,7 +61,10 @@ def test_scores_alone_give_the_paired_t_test_over_shared_seeds(tmp_path: Path) -
 def test_other_seeds_are_not_paired(tmp_path: Path) -> None:
     a, b = [0.51, 0.53, 0.50], [0.49, 0.50, 0.495]
     found = of_text(tmp_path, [("a", i, x) for i, x in enumerate(a)] + [("b", 5 + i, x) for i, x in enumerate(b)])
-    assert found.parts[0].p_value == pytest.approx(stats.ttest_ind(a, b).pvalue)
+    p = found.parts[0].p_value
+    # as sure as Welch's test by their own spreads at most
+    assert p is not None
+    assert stats.ttest_ind(a, b, equal_var=False).pvalue <= p < 0.3
     assert "no seed in common" in said(found)
     assert "not paired" in said(found)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segrank.ranking.moderated import moderated
+from segrank.ranking.moderated import moderated, steadied
 
 
 def drawn(prior_df: float, df: int, number: int) -> NDArray[np.float64]:
@@ -45,3 +45,17 @@ def test_an_unsteady_one_stays_unsteady() -> None:
 def test_no_variance_at_all() -> None:
     assert (moderated(np.zeros(4), np.full(4, 2.0))[0] == 0).all()
     assert np.isfinite(moderated(np.array([0.0, 0.0, 1.0, 1.0]), np.full(4, 2.0))[0]).all()
+
+
+def test_a_steadied_variance_is_its_own_or_the_pooled_one() -> None:
+    found, df = steadied(np.array([1.0, 2.0, 3.0, 0.0]), np.array([2.0, 2.0, 2.0, 0.0]))
+    assert found.tolist() == [2.0, 2.0, 3.0, 2.0]
+    assert df.tolist() == [6.0, 6.0, 6.0, 4.0]
+
+
+def test_one_that_is_far_noisier_stands_alone_and_does_not_spoil_the_others() -> None:
+    found, df = steadied(np.array([1.0, 1.1, 0.9, 1.2, 0.8, 400.0]), np.full(6, 3.0))
+    assert found.tolist() == pytest.approx([1, 1.1, 1, 1.2, 1, 400])
+    assert df.tolist() == [7.0] * 5 + [3.0]
+    assert np.isfinite(steadied(np.array([0.0, 0.0, 0.0, 1.0]), np.full(4, 1.0))[0]).all()
+    assert steadied(np.zeros(3), np.ones(3))[0].tolist() == [0.0] * 3

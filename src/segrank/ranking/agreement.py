@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from segrank.ranking.error_covariances import error_covariances, joint_error_covariances
 from segrank.ranking.flips import Flip, flips
-from segrank.ranking.intervals import LEVEL, Estimates, error_covariances, only
+from segrank.ranking.intervals import Estimates, only
 from segrank.ranking.posterior import true_scores, true_scores_of_two
-from segrank.ranking.ranks import merit
+from segrank.ranking.ranks import holm, merit, pairwise, two_sided
+from segrank.ranking.standard_errors import LEVEL
 
 FloatArray = NDArray[np.float64]
 DRAWS = 2_000
@@ -57,7 +60,8 @@ class Agreement:
     """x against its own repetition: noise alone lets a perfect agreement look no better."""
     ceiling_y: Ceiling | None
     same_order: float | None
-    """Probability of a tau as low as this or lower, if both true orders were the same."""
+    """Probability of a tau as low as this or lower, if both true orders were the same; or, where under one of them no
+    two encoders are told apart, if all were equal there and that makes it more likely."""
     if_same: Ceiling | None
     """The tau to expect with the noise of both sides, if both true orders were the same."""
     moves: tuple[int, ...]
@@ -108,7 +112,12 @@ def agreement(x: Estimates, y: Estimates, *, level: float = LEVEL, draws: int = 
     true = true_scores_of_two(x, y, draws, random)
     merits = _up(x) * true.x, _up(y) * true.y
     products = _products(*merits)
-    same = _taus_of_one_order(x, y, draws, random)
+    nulls = [_taus_of_one_order(x, y, draws, random)]
+    if not (_tells_any_apart(x, level) and _tells_any_apart(y, level)):
+        # under one of them all may be equal: then no order is another than any, and noise alone makes it
+        nothing = np.zeros((draws, len(names)))
+        nulls.append(_noisy_taus(nothing, nothing, x, y, random))
+    same = max(nulls, key=lambda taus: float((taus <= tau + 1e-9).mean()))
     return replace(
         plain,
         interval=_middle(products.mean(axis=1, dtype=np.float64), level),
@@ -175,7 +184,8 @@ def _middle(draws: FloatArray, level: float) -> TauInterval:
 
 def _ceiling(of: Estimates, draws: int, level: float, random: np.random.Generator) -> Ceiling:
     true = true_scores(of, draws, random)
-    return _expected(_tau_of_draws(true + _noise(of, draws, random), true + _noise(of, draws, random)), level)
+    one, other = (true + _noise(error_covariances(of), draws, random) for _ in range(2))
+    return _expected(_tau_of_draws(one, other), level)
 
 
 def _expected(taus: FloatArray, level: float) -> Ceiling:
@@ -188,12 +198,24 @@ def _taus_of_one_order(x: Estimates, y: Estimates, draws: int, random: np.random
     true_x, true_y = (_up(of) * true_scores(of, draws, random) for of in (x, y))
     place = true_x.argsort(axis=1).argsort(axis=1)
     true_y = np.take_along_axis(np.sort(true_y, axis=1), place, axis=1)
-    return _tau_of_draws(true_x + _noise(x, draws, random), true_y + _noise(y, draws, random))
+    return _noisy_taus(true_x, true_y, x, y, random)
 
 
-def _noise(of: Estimates, draws: int, random: np.random.Generator) -> FloatArray:
-    """(draws, encoders) of the errors of scores."""
-    covariances = error_covariances(of)
+def _noisy_taus(
+    true_x: FloatArray, true_y: FloatArray, x: Estimates, y: Estimates, random: np.random.Generator
+) -> FloatArray:
+    """(draws,) of true scores (draws, encoders) each, the higher the better, with the errors of both added."""
+    noise_x, noise_y = np.split(_noise(joint_error_covariances(x, y), len(true_x), random), 2, axis=1)
+    return _tau_of_draws(true_x + _up(x) * noise_x, true_y + _up(y) * noise_y)
+
+
+def _tells_any_apart(of: Estimates, level: float) -> bool:
+    a, b = np.triu_indices(len(of.encoders), 1)
+    return bool((holm(two_sided(pairwise(of)[a, b])) <= 1 - level).any())
+
+
+def _noise(covariances: Sequence[FloatArray], draws: int, random: np.random.Generator) -> FloatArray:
+    """(draws, errors) of errors that have one of these covariances each."""
     parts = []
     for covariance, number in zip(covariances, np.bincount(np.arange(draws) % len(covariances)), strict=True):
         values, vectors = np.linalg.eigh(covariance)

@@ -11,10 +11,10 @@ from scipy import stats
 
 from segrank.ranking.cell import ImageCounts
 from segrank.ranking.influence import class_influence
-from segrank.ranking.intervals import LEVEL, Part, combined
 from segrank.ranking.moderated import moderated
 from segrank.ranking.ranks import holm
 from segrank.ranking.resample import RESAMPLES, image_weights
+from segrank.ranking.standard_errors import LEVEL, Part, combined
 
 FloatArray = NDArray[np.float64]
 

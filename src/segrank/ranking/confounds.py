@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from segrank.ranking.effect import Contrast
-from segrank.ranking.intervals import LEVEL
 from segrank.ranking.permutation import Permuted, of_ranks
 from segrank.ranking.ranks import holm
+from segrank.ranking.standard_errors import LEVEL
 
 FloatArray = NDArray[np.float64]
 FEWEST = 5

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from segrank.ranking.intervals import LEVEL
 from segrank.ranking.permutation import Permuted, between_groups, sign_flips
 from segrank.ranking.ranks import holm
+from segrank.ranking.standard_errors import LEVEL
 
 FloatArray = NDArray[np.float64]
 Kind = Literal["card", "setting", "interaction"]

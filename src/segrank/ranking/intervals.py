@@ -9,18 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from segrank.ranking.cell import Cell
 from segrank.ranking.noise import ImageNoise, SeedNoise, image_noise, paired_seed_noise, seed_noise
 from segrank.ranking.resample import ImageDraws
+from segrank.ranking.standard_errors import LEVEL, Errors, FloatArray, Part, ratio
 
-LEVEL = 0.95
-FloatArray = NDArray[np.float64]
 Source = Literal["seeds", "images"]
 
 
@@ -34,7 +32,7 @@ class Interval:
     covers: tuple[Source, ...]
     """What is taken as a sample. What is missing is held as it was: these seeds, these images."""
     df: float
-    """Degrees of freedom of the t quantile."""
+    """Degrees of freedom of the error by the seeds of all encoders; by an encoder's own the interval may be wider."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,10 @@ class Estimates:
     """Beside what a seed does to all encoders alike; none unless all have the same seeds, or if nothing is left beside
     it."""
     image_noise: ImageNoise | None
+    runs: tuple[tuple[str, ...], ...]
+    """Per encoder and seed what names the run; empty for scores that are put together of several cells."""
+    deviations: tuple[FloatArray, ...]
+    """Per encoder and seed, as `runs`: its score - the encoder's mean."""
 
     @property
     def covers(self) -> tuple[Source, ...]:
@@ -98,6 +100,8 @@ def estimates(cell: Cell, draws: ImageDraws | None = None) -> Estimates:
         seed_noise=seed_noise(cell),
         paired_seed_noise=paired_seed_noise(cell),
         image_noise=image_noise(cell, draws),
+        runs=cell.runs,
+        deviations=tuple(scores - scores.mean() for scores in cell.scores),
     )
 
 
@@ -106,7 +110,10 @@ def only(of: Estimates, encoders: Sequence[str]) -> Estimates:
     at = np.array([of.encoders.index(name) for name in encoders], np.intp)
 
     def seeds(noise: SeedNoise | None) -> SeedNoise | None:
-        return noise and replace(noise, variance=noise.variance[at], df=noise.df[at])
+        if noise is None:
+            return None
+        own = noise.own[np.ix_(at, at)]
+        return replace(noise, variance=noise.variance[at], df=noise.df[at], own=own, own_df=noise.own_df[at])
 
     images = of.image_noise
     return replace(
@@ -125,18 +132,9 @@ def only(of: Estimates, encoders: Sequence[str]) -> Estimates:
             hidden=images.hidden[at],
             per_seed=images.per_seed[at],
         ),
+        runs=tuple(of.runs[index] for index in at) if of.runs else (),
+        deviations=tuple(of.deviations[index] for index in at) if of.deviations else (),
     )
-
-
-def shared_covariance(x: Estimates, y: Estimates) -> FloatArray:
-    """(encoders of x, encoders of y): what the same images do to both; 0 where they were scored on different ones."""
-    one, other = x.image_noise, y.image_noise
-    if one is None or other is None or one.names != other.names or one.seed != other.seed:
-        return np.zeros((len(x.value), len(y.value)))
-    assert len(one.draws) == len(other.draws), "another number of resamples"
-    of_draws = np.cov(one.draws, other.draws, rowvar=False, dtype=np.float64)[: len(x.value), len(x.value) :]
-    shared: FloatArray = of_draws + one.hidden @ other.hidden.T
-    return shared
 
 
 def score(of: Estimates, encoder: int, *, level: float = LEVEL) -> Estimate:
@@ -145,36 +143,8 @@ def score(of: Estimates, encoder: int, *, level: float = LEVEL) -> Estimate:
     if not of.covers:
         return Estimate(value, None, of.note)
     at = np.array([encoder])
-    error, df = combined(seed_part(of, of.seed_noise, at), image_part(of, at))
-    return Estimate(value, t_interval(value, float(error[0]), float(df[0]), level, of.covers), of.note)
-
-
-_SCALES = 9
-
-
-def error_covariances(of: Estimates) -> list[FloatArray]:
-    """(encoders, encoders) of the errors of the values, as far as they decide differences: several, equally likely,
-    where the seed variance itself is uncertain, as few seeds leave it.
-    """
-    images = np.zeros((len(of.encoders), len(of.encoders)))
-    own = np.zeros(len(of.encoders))
-    if of.image_noise is not None:
-        images, own = of.image_noise.covariance, of.image_noise.per_seed
-    seeds = of.paired_seed_noise or of.seed_noise
-    if seeds is None:
-        return [images]
-    df = float(np.median(seeds.df))
-    scales = df / stats.chi2.ppf((np.arange(_SCALES) + 0.5) / _SCALES, df)
-    return [images + np.diag(np.maximum(scale * seeds.variance - own, 0) / of.seeds) for scale in scales]
-
-
-class Part(NamedTuple):
-    """Of the variance of some estimates; all arrays are (estimates,)."""
-
-    variance: FloatArray
-    df: FloatArray
-    shared: FloatArray
-    """What of it is in the other part too."""
+    errors = Errors(seed_part(of, of.seed_noise, at), own_part(of, of.seed_noise, at), image_part(of, at))
+    return Estimate(value, interval(value, errors, level, of.covers), of.note)
 
 
 def seed_part(of: Estimates, noise: SeedNoise | None, *encoders: NDArray[np.intp]) -> Part | None:
@@ -185,11 +155,36 @@ def seed_part(of: Estimates, noise: SeedNoise | None, *encoders: NDArray[np.intp
     variance = np.sum(terms, axis=0)
     spread = np.sum([term**2 / noise.df[at] for term, at in zip(terms, encoders, strict=True)], axis=0)
     # encoders that stand on one pooled variance do not know more of it together than one of them
-    df = np.minimum(_ratio(variance**2, spread), noise.total_df)
-    shared = np.zeros_like(variance)
-    if of.image_noise is not None:
-        shared = np.sum([of.image_noise.per_seed[at] / of.seeds[at] for at in encoders], axis=0)
-    return Part(variance, df, shared)
+    df = np.minimum(ratio(variance**2, spread), noise.total_df)
+    return Part(variance, df, _shared(of, encoders))
+
+
+def own_part(of: Estimates, noise: SeedNoise | None, *encoders: NDArray[np.intp]) -> Part | None:
+    """Of the scores of some encoders, or of the differences of two lists of them, by their own seeds alone; NaN where
+    one has a single seed."""
+    if noise is None:
+        return None
+    terms = [noise.own[at, at] / of.seeds[at] for at in encoders]
+    df = [noise.own_df[at] for at in encoders]
+    variance = np.sum(terms, axis=0)
+    if noise.paired and len(encoders) == 2:
+        a, b = encoders
+        variance = np.maximum(variance - 2 * noise.own[a, b] / of.seeds[a], 0)
+        together = np.minimum(*df)
+    else:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            together = ratio(
+                variance**2, np.sum([term**2 / each for term, each in zip(terms, df, strict=True)], axis=0)
+            )
+    known = np.min(df, axis=0) > 0
+    return Part(np.where(known, variance, np.nan), np.where(known, together, 1.0), _shared(of, encoders))
+
+
+def _shared(of: Estimates, encoders: Sequence[NDArray[np.intp]]) -> FloatArray:
+    """What of the variance between seeds is the luck of each seed on each image."""
+    if of.image_noise is None:
+        return np.zeros(len(encoders[0]))
+    return np.asarray(np.sum([of.image_noise.per_seed[at] / of.seeds[at] for at in encoders], axis=0))
 
 
 def image_part(of: Estimates, a: NDArray[np.intp], b: NDArray[np.intp] | None = None) -> Part | None:
@@ -203,28 +198,12 @@ def image_part(of: Estimates, a: NDArray[np.intp], b: NDArray[np.intp] | None = 
         moved = moved - noise.moved[b]
     second, fourth = (moved**2).sum(axis=1), (moved**4).sum(axis=1)
     # a variance estimated by a sum of squares has 2 mean^2 / variance degrees of freedom: few, if few images decide
-    df = _ratio(2 * second**2, fourth - second**2 / moved.shape[1])
+    df = ratio(2 * second**2, fourth - second**2 / moved.shape[1])
     # of very few, such as groups of frames, moments say nothing: never more than what n numbers around a mean have
     return Part(variance, np.minimum(df, max(moved.shape[1] - 1, 1)), np.zeros_like(variance))
 
 
-def combined(seeds: Part | None, images: Part | None) -> tuple[FloatArray, FloatArray]:
-    """Standard error and its degrees of freedom by Welch and Satterthwaite, of two independent parts."""
-    parts = [part for part in (seeds, images) if part is not None]
-    assert parts, "nothing is known of the errors"
-    variance = np.sum([np.maximum(part.variance - part.shared, 0) for part in parts], axis=0)
-    spread = np.sum([part.variance**2 / part.df for part in parts], axis=0)
-    # what is shared may be more than there is, where encoders are the same runs: then the ratio is no bound
-    least = np.min([part.df for part in parts], axis=0) / len(parts)
-    return np.sqrt(variance), np.maximum(_ratio(variance**2, spread), least)
-
-
-def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:
-    """Infinite where `below` is not above 0: a variance of 0 is taken as known."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(below > 0, above / below, np.inf)
-
-
-def t_interval(value: float, error: float, df: float, level: float, covers: tuple[Source, ...]) -> Interval:
-    half = error * float(stats.t.ppf((1 + level) / 2, df))
-    return Interval(value - half, value + half, level, covers, df)
+def interval(value: float, errors: Errors, level: float, covers: tuple[Source, ...]) -> Interval:
+    """Around one value."""
+    half = float(errors.half_width(level)[0])
+    return Interval(value - half, value + half, level, covers, float(errors.satterthwaite()[1][0]))

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from segrank.ranking.intervals import LEVEL, Estimates
+from segrank.ranking.intervals import Estimates
 from segrank.ranking.ranks import Ranking
 from segrank.ranking.resample import RESAMPLES
 from segrank.ranking.results import COMMON, Metric
+from segrank.ranking.standard_errors import LEVEL
 
 COSTS = tuple(name for name, dtype in COMMON.items() if dtype == pl.Float64())
 

@@ -4,9 +4,45 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 from scipy.special import digamma, polygamma
 
 FloatArray = NDArray[np.float64]
+_ALIKE_DF = 4.0
+"""How alike encoders are taken to be at most, as degrees of freedom of a scaled inverse chi-square: the standard
+deviations of 95 % of them lie between 0.6 and 2.9 times the common one."""
+_OUTLYING = 0.05
+
+
+def steadied(variance: FloatArray, df: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Variances that are not too small, whether they are all the same or one is larger than the others.
+
+    Each is the larger of its own and the pooled one. It has `_ALIKE_DF` degrees of freedom from the others beside its
+    own. Those that are larger than chance makes them (F tests against all others, Bonferroni, the largest first) are
+    left out of the pool and stand alone; so the others do not suffer from them.
+
+    Args:
+        variance: (n,) of which at least one has degrees of freedom.
+        df: (n,) 0 or more; one with 0 gets the pooled variance.
+
+    Returns:
+        variances (n,) and their degrees of freedom (n,), at most the sum of `df`.
+    """
+    pool = df > 0
+    while pool.sum() > 2:
+        squares, known = np.where(pool, df * variance, 0), np.where(pool, df, 0)
+        others = (squares.sum() - squares) / np.maximum(known.sum() - known, 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            p = stats.f.sf(variance / others, df, known.sum() - known)
+        p = np.where(pool & (others > 0), p, 1.0)
+        if p.min() * len(p) > _OUTLYING:
+            break
+        pool[p.argmin()] = False
+    total = df[pool].sum()
+    pooled = (df * variance)[pool].sum() / total
+    alone = (df > 0) & ~pool
+    found = np.where(df > 0, np.maximum(variance, pooled), pooled)
+    return found, np.where(alone, df, np.minimum(_ALIKE_DF + df, total))
 
 
 def moderated(variance: FloatArray, df: FloatArray) -> tuple[FloatArray, FloatArray]:

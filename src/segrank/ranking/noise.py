@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segrank.ranking.cell import Cell
 from segrank.ranking.influence import influence
-from segrank.ranking.moderated import moderated
+from segrank.ranking.moderated import steadied
 from segrank.ranking.resample import ImageDraws, image_draws
 
 FloatArray = NDArray[np.float64]
@@ -22,10 +22,16 @@ class SeedNoise:
     """What training again with another seed changes, per encoder (encoders,)."""
 
     variance: FloatArray
-    """Of one seed's score, on these images."""
+    """Of one seed's score, on these images: by the encoder's own seeds and those of all, see `steadied`."""
     df: FloatArray
     total_df: float
     """Of all encoders together."""
+    own: FloatArray
+    """(encoders, encoders): covariance of one seed's scores by the encoders' own seeds alone; 0 between encoders whose
+    seeds are not paired."""
+    own_df: FloatArray
+    """0 for an encoder with one seed."""
+    paired: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +60,7 @@ def seed_noise(cell: Cell) -> SeedNoise | None:
     if all(np.ptp(scores) == 0 for scores in cell.scores):  # one seed each; or a seed that changed nothing
         return None
     variance = np.array([scores.var(ddof=1) if len(scores) > 1 else 0.0 for scores in cell.scores])
-    return SeedNoise(*moderated(variance, df), float(df.sum()))
+    return SeedNoise(*steadied(variance, df), float(df.sum()), np.diag(variance), df, paired=False)
 
 
 def paired_seed_noise(cell: Cell) -> SeedNoise | None:
@@ -71,7 +77,9 @@ def paired_seed_noise(cell: Cell) -> SeedNoise | None:
     if np.abs(residual).max() <= _ROUNDING * np.abs(scores).max():
         return None
     df = np.full(count, (len(seeds) - 1) * (count - 1) / count)
-    return SeedNoise(*moderated((residual**2).sum(axis=1) / df, df), float(df.sum()))
+    own = np.cov(scores)
+    own_df = np.full(count, len(seeds) - 1.0)
+    return SeedNoise(*steadied((residual**2).sum(axis=1) / df, df), float(df.sum()), own, own_df, paired=True)
 
 
 def image_noise(cell: Cell, draws: ImageDraws | None) -> ImageNoise | None:

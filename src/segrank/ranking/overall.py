@@ -78,9 +78,11 @@ def overall(parts: Sequence[Part]) -> Estimates:
         higher_is_better=True,
         value=np.sum([part.weight * part.standardised for part in parts], axis=0),
         seeds=seeds,
-        seed_noise=_sum_of_noises([_seed_noise(group, paired=False) for group in together], seeds),
-        paired_seed_noise=_sum_of_noises([_seed_noise(group, paired=True) for group in together], seeds),
+        seed_noise=_sum_of_noises([_seed_noise(group, paired=False) for group in together], seeds, paired=False),
+        paired_seed_noise=_sum_of_noises([_seed_noise(group, paired=True) for group in together], seeds, paired=True),
         image_noise=_image_noise(parts, seeds),
+        runs=(),
+        deviations=(),
     )
 
 
@@ -103,6 +105,9 @@ class _Noise:
     variance: FloatArray
     df: FloatArray
     total_df: float
+    own: FloatArray
+    """(encoders, encoders), by the encoders' own seeds."""
+    own_df: FloatArray
 
 
 def _seed_noise(group: Sequence[Part], *, paired: bool) -> _Noise | None:
@@ -122,17 +127,24 @@ def _seed_noise(group: Sequence[Part], *, paired: bool) -> _Noise | None:
         return noises[0]
     # some runs are shared and some are not: as if all moved together, which is the most that they can
     worst = max(noises, key=lambda noise: float(noise.variance.sum()))
-    return _Noise(np.sum([np.sqrt(noise.variance) for noise in noises], axis=0) ** 2, worst.df, worst.total_df)
+    root = np.sqrt(np.stack([noise.variance for noise in noises]))
+    own = np.sum([np.sqrt(noise.own.diagonal()) for noise in noises], axis=0) ** 2
+    return _Noise(root.sum(axis=0) ** 2, worst.df, worst.total_df, np.diag(own), worst.own_df)
 
 
 def _of_mean(of: Estimates, factor: float, *, paired: bool) -> _Noise | None:
     noise = of.paired_seed_noise if paired else of.seed_noise
     if factor == 0:  # whatever its seeds do, it decides nothing
-        return _Noise(np.zeros(len(of.encoders)), np.full(len(of.encoders), np.inf), np.inf)
-    return None if noise is None else _Noise(factor**2 * noise.variance / of.seeds, noise.df, noise.total_df)
+        nothing, known = np.zeros(len(of.encoders)), np.full(len(of.encoders), np.inf)
+        return _Noise(nothing, known, np.inf, np.diag(nothing), known)
+    if noise is None:
+        return None
+    of_mean = factor**2 / of.seeds
+    own = noise.own * np.sqrt(np.outer(of_mean, of_mean))
+    return _Noise(of_mean * noise.variance, noise.df, noise.total_df, own, noise.own_df)
 
 
-def _sum_of_noises(noises: Sequence[_Noise | None], seeds: NDArray[np.int64]) -> SeedNoise | None:
+def _sum_of_noises(noises: Sequence[_Noise | None], seeds: NDArray[np.int64], *, paired: bool) -> SeedNoise | None:
     """Independent ones, as the noise of one seed; degrees of freedom by Welch and Satterthwaite."""
     known = [noise for noise in noises if noise is not None]
     if len(known) < len(noises) or not any(noise.variance.any() for noise in known):
@@ -142,8 +154,18 @@ def _sum_of_noises(noises: Sequence[_Noise | None], seeds: NDArray[np.int64]) ->
         df = variance**2 / np.sum([noise.variance**2 / noise.df for noise in known], axis=0)
         means = np.array([noise.variance.mean() for noise in known])
         total = means.sum() ** 2 / np.sum(means**2 / np.array([noise.total_df for noise in known]))
+        own = np.sum([noise.own for noise in known], axis=0)
+        own_df = own.diagonal() ** 2 / np.sum([noise.own.diagonal() ** 2 / noise.own_df for noise in known], axis=0)
     df = np.where(np.isnan(df), total, df)  # an encoder without any variance
-    return SeedNoise(variance * seeds, np.minimum(df, total), float(total))
+    least = np.min([noise.own_df for noise in known], axis=0)
+    return SeedNoise(
+        variance=variance * seeds,
+        df=np.minimum(df, total),
+        total_df=float(total),
+        own=own * np.sqrt(np.outer(seeds, seeds)),
+        own_df=np.where((least > 0) & np.isfinite(own_df), own_df, least),
+        paired=paired,
+    )
 
 
 def _image_noise(parts: Sequence[Part], seeds: NDArray[np.int64]) -> ImageNoise | None:

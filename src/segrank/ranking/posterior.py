@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.linalg import helmert
 from scipy.special import logsumexp
 
-from segrank.ranking.intervals import Estimates, error_covariances, shared_covariance
+from segrank.ranking.error_covariances import error_covariances, joint_error_covariances
+from segrank.ranking.intervals import Estimates
 
 FloatArray = NDArray[np.float64]
 _SPREADS = 200
@@ -104,13 +105,15 @@ def true_scores_of_two(x: Estimates, y: Estimates, draws: int, random: np.random
     count = len(x.value)
     contrast = helmert(count)
     seen = np.concatenate([contrast @ x.value, contrast @ y.value])
-    between = contrast @ shared_covariance(x, y) @ contrast.T
+    both = np.kron(np.eye(2), contrast)
     agreements = np.sin(np.pi / 2 * ((2 * np.arange(_AGREEMENTS) + 1) / _AGREEMENTS - 1))
     errors, evidence, priors = [], [], []
-    for error_x, error_y in _matched(error_covariances(x), error_covariances(y)):
+    for joint in joint_error_covariances(x, y):
+        error_x, error_y = joint[:count, :count], joint[count:, count:]
         fit_x, fit_y = _fit(x.value, error_x), _fit(y.value, error_y)
-        in_x, in_y = _errors(contrast, x.value, error_x), _errors(contrast, y.value, error_y)
-        error = np.block([[in_x, between], [between.T, in_y]])
+        error = both @ joint @ both.T
+        error[: count - 1, : count - 1] = _errors(contrast, x.value, error_x)
+        error[count - 1 :, count - 1 :] = _errors(contrast, y.value, error_y)
         at_x, at_y = _evenly(fit_x), _evenly(fit_y)
         grid = np.stack(np.meshgrid(at_x, at_y, np.arange(_AGREEMENTS), indexing="ij"), axis=-1).reshape(-1, 3)
         spread_x, spread_y = fit_x.spread[grid[:, 0]], fit_y.spread[grid[:, 1]]
@@ -128,13 +131,6 @@ def true_scores_of_two(x: Estimates, y: Estimates, draws: int, random: np.random
         mine = np.flatnonzero((chosen >= node[0]) & (chosen <= node[-1]))
         found[mine] = _conditional(seen, errors[stratum], priors[stratum][chosen[mine] - node[0]], random)
     return Pair(found[:, : count - 1] @ contrast, found[:, count - 1 :] @ contrast)
-
-
-def _matched(x: list[FloatArray], y: list[FloatArray]) -> list[tuple[FloatArray, FloatArray]]:
-    """Each of the longer list with one of the other, so that what is uncertain in both is so independently."""
-    number = max(len(x), len(y))
-    other = np.random.default_rng(0).permutation(number)
-    return [(x[at % len(x)], y[other[at] % len(y)]) for at in range(number)]
 
 
 def _evenly(fit: _Fit) -> NDArray[np.intp]:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from segrank.ranking.difference import above_zero, difference_errors
-from segrank.ranking.intervals import LEVEL, Estimates
+from segrank.ranking.difference import difference_errors
+from segrank.ranking.intervals import Estimates
 from segrank.ranking.posterior import true_scores
+from segrank.ranking.standard_errors import LEVEL
 
 FloatArray = NDArray[np.float64]
 DRAWS = 10_000
@@ -98,7 +99,7 @@ def pairwise(of: Estimates) -> FloatArray:
     at_once = _PAIRS if of.image_noise is None else max(1, _PAIRS // of.image_noise.moved.shape[1])
     for start in range(0, len(a), at_once):
         first, second = a[start : start + at_once], b[start : start + at_once]
-        above = above_zero(of.value[first] - of.value[second], *difference_errors(of, first, second))
+        above = difference_errors(of, first, second).above_zero(of.value[first] - of.value[second])
         better[first, second] = above if of.higher_is_better else 1 - above
     better[b, a] = 1 - better[a, b]
     return better

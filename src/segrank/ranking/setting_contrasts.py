@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from segrank.ranking.intervals import error_covariances, shared_covariance
+from segrank.ranking.error_covariances import error_covariances, shared_covariance
 from segrank.ranking.settings import Setting
 from segrank.ranking.units import Units
 from segrank.spec import RunSpec
