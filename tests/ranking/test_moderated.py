@@ -48,13 +48,14 @@ def test_no_variance_at_all() -> None:
 
 
 def test_a_steadied_variance_is_its_own_or_the_pooled_one() -> None:
-    found, df = steadied(np.array([1.0, 2.0, 3.0, 0.0]), np.array([2.0, 2.0, 2.0, 0.0]))
+    found, df, likely = steadied(np.array([1.0, 2.0, 3.0, 0.0]), np.array([2.0, 2.0, 2.0, 0.0]))
     assert found.tolist() == [2.0, 2.0, 3.0, 2.0]
     assert df.tolist() == [6.0, 6.0, 6.0, 4.0]
+    assert likely.tolist() == pytest.approx([5 / 3, 2, 7 / 3, 2])
 
 
 def test_one_that_is_far_noisier_stands_alone_and_does_not_spoil_the_others() -> None:
-    found, df = steadied(np.array([1.0, 1.1, 0.9, 1.2, 0.8, 400.0]), np.full(6, 3.0))
+    found, df, _ = steadied(np.array([1.0, 1.1, 0.9, 1.2, 0.8, 400.0]), np.full(6, 3.0))
     assert found.tolist() == pytest.approx([1, 1.1, 1, 1.2, 1, 400])
     assert df.tolist() == [7.0] * 5 + [3.0]
     assert np.isfinite(steadied(np.array([0.0, 0.0, 0.0, 1.0]), np.full(4, 1.0))[0]).all()

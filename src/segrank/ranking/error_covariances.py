@@ -6,7 +6,7 @@ few images, leave a wide choice.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,24 +20,26 @@ STRATA = 9
 
 
 def error_covariances(of: Estimates) -> list[FloatArray]:
-    """(encoders, encoders) of the errors of the values, as far as they decide differences: `STRATA` of them, or one
-    where nothing is estimated."""
-    return [covariance for covariance, _ in _strata(of)]
+    """(encoders, encoders) of the errors of the values, as far as they decide differences: `STRATA` of them."""
+    images, seeds = _over_images([of])[0][0], _over_seeds(of)
+    scale = _scales(np.array([_image_df(of)]), np.random.default_rng(0))[:, 0]
+    return [by_images * images + np.diag(by_seeds) for by_images, by_seeds in zip(scale, seeds, strict=True)]
 
 
 def joint_error_covariances(x: Estimates, y: Estimates) -> list[FloatArray]:
     """(2 x encoders, 2 x encoders) of the errors of two settings that have the same encoders: the same images move
     both, and so do the seeds of the same runs."""
-    between = shared_covariance(x, y)
+    (in_x, across), (across_turned, in_y) = _over_images([x, y])
     luck = _seed_correlation(x, y)
     # what is not known of the variances is the same for the same images and runs, and else of each setting's own
-    of_x, of_y = _strata(x), _strata(y, other_images=not between.any(), other_runs=luck == 0)
+    other_images, other_runs = not across.any(), luck == 0
+    scale_x = _scales(np.array([_image_df(x)]), np.random.default_rng(0))[:, 0]
+    scale_y = _scales(np.array([_image_df(y)]), np.random.default_rng(int(other_images)))[:, 0]
     found = []
-    for at in range(max(len(of_x), len(of_y))):
-        (in_x, from_x), (in_y, from_y) = of_x[at % len(of_x)], of_y[at % len(of_y)]
-        across = between * np.sqrt(from_x.images_kept * from_y.images_kept)
-        across = across + np.diag(luck * np.sqrt(from_x.seeds * from_y.seeds))
-        found.append(np.block([[in_x, across], [across.T, in_y]]))
+    for sx, sy, seeds_x, seeds_y in zip(scale_x, scale_y, _over_seeds(x), _over_seeds(y, other_runs), strict=True):
+        shared = np.sqrt(sx * sy) * across + luck * np.diag(np.sqrt(seeds_x * seeds_y))
+        turned = np.sqrt(sx * sy) * across_turned + luck * np.diag(np.sqrt(seeds_x * seeds_y))
+        found.append(np.block([[sx * in_x + np.diag(seeds_x), shared], [turned, sy * in_y + np.diag(seeds_y)]]))
     return found
 
 
@@ -52,42 +54,69 @@ def shared_covariance(x: Estimates, y: Estimates) -> FloatArray:
     return shared
 
 
+def _over_images(settings: Sequence[Estimates]) -> list[list[FloatArray]]:
+    """Covariances (encoders, encoders) between every two settings with the same encoders, or of one with itself.
+
+    They are drawn towards errors that are equal and independent between encoders, the more so the fewer images there
+    are: with fewer of them than encoders some differences seem to have no error at all (Ledoit and Wolf, Journal of
+    Multivariate Analysis 88, 2004, 365-411). All by the same share, the larger of those that the settings ask for.
+    """
+    count = len(settings[0].encoders)
+    drawn = max(_drawn(of.image_noise) for of in settings)
+    centre = np.eye(count) - 1 / count
+    found = [[shared_covariance(one, other) for other in settings] for one in settings]
+    if not drawn:
+        return found
+    for row in found:
+        for at, covariance in enumerate(row):
+            apart = centre @ covariance @ centre
+            row[at] = covariance + drawn * (np.trace(apart) / (count - 1) * centre - apart)
+    return found
+
+
+def _drawn(noise: ImageNoise | None) -> float:
+    """Which share, 0 to 1."""
+    if noise is None or len(noise.moved) < 3:
+        return 0.0
+    moved = noise.moved - noise.moved.mean(axis=0)
+    count, images = moved.shape
+    products = moved @ moved.T / images
+    even = np.trace(products) / (count - 1) * (np.eye(count) - 1 / count)
+    apart = float(((products - even) ** 2).sum())
+    error = float((((moved**2).sum(axis=0) ** 2).sum() - images * (products**2).sum()) / images**2)
+    return min(max(error, 0.0) / apart, 1.0) if apart > 0 else 0.0
+
+
+def _image_df(of: Estimates) -> float:
+    """Of the variance of a difference over images (see `image_part`), in the middle of the encoders."""
+    if of.image_noise is None:
+        return np.inf
+    moved = of.image_noise.moved - of.image_noise.moved.mean(axis=0)
+    second, fourth = (moved**2).sum(axis=1), (moved**4).sum(axis=1)
+    known = second > 0
+    if not known.any():
+        return np.inf
+    spread = np.maximum(fourth[known] - second[known] ** 2 / moved.shape[1], 1e-300)
+    return float(np.clip(np.median(2 * second[known] ** 2 / spread), 1, max(moved.shape[1] - 1, 1)))
+
+
+def _over_seeds(of: Estimates, other_runs: bool = False) -> FloatArray:
+    """(STRATA, encoders): variances, beside what is counted with the images."""
+    seeds = of.paired_seed_noise or of.seed_noise
+    if seeds is None:
+        return np.zeros((STRATA, len(of.encoders)))
+    scales = _scales(seeds.df, np.random.default_rng([1, other_runs]))
+    own = 0.0 if of.image_noise is None else of.image_noise.per_seed
+    return np.asarray(np.maximum(scales * seeds.likely - own, 0) / of.seeds)
+
+
 def _seed_correlation(x: Estimates, y: Estimates) -> float:
-    """Between what a seed does under x and under y, over the encoders whose runs are the same; 0 if not all are."""
+    """Between what a seed does under x and under y; 0 unless all runs are the same."""
     if not x.runs or x.runs != y.runs or x.seed_noise is None or y.seed_noise is None:
         return 0.0
     of_x, of_y = (np.concatenate(side.deviations) for side in (x, y))
     size = float(np.sqrt((of_x**2).sum() * (of_y**2).sum()))
     return float((of_x * of_y).sum()) / size if size else 0.0
-
-
-class _From(NamedTuple):
-    """What a covariance is made of."""
-
-    images_kept: float
-    """Share of the images' covariance that is in it."""
-    seeds: FloatArray
-    """(encoders,): variance by seeds."""
-
-
-def _strata(of: Estimates, *, other_images: bool = False, other_runs: bool = False) -> list[tuple[FloatArray, _From]]:
-    nothing = np.zeros(len(of.encoders))
-    seeds = of.paired_seed_noise or of.seed_noise
-    if not of.covers or len(of.encoders) < 2:
-        images = of.image_noise.covariance if of.image_noise else np.diag(nothing)
-        return [(images, _From(1.0, nothing))]
-    of_images = _Images(np.diag(nothing), 1.0, np.inf) if of.image_noise is None else _of_images(of.image_noise)
-    own = nothing if of.image_noise is None else of.image_noise.per_seed
-    scale_images = _scales(np.array([of_images.df]), np.random.default_rng([0, other_images]))
-    scale_seeds = np.ones((STRATA, len(nothing)))
-    if seeds is not None:
-        scale_seeds = _scales(seeds.df, np.random.default_rng([1, other_runs]))
-    found = []
-    for for_images, for_seeds in zip(scale_images[:, 0], scale_seeds, strict=True):
-        by_seeds = nothing if seeds is None else np.maximum(for_seeds * seeds.variance - own, 0) / of.seeds
-        covariance = for_images * of_images.covariance + np.diag(by_seeds)
-        found.append((covariance, _From(float(for_images * of_images.kept), by_seeds)))
-    return found
 
 
 def _scales(df: FloatArray, random: np.random.Generator) -> FloatArray:
@@ -96,40 +125,3 @@ def _scales(df: FloatArray, random: np.random.Generator) -> FloatArray:
     parts = np.array([(random.permutation(STRATA) + 0.5) / STRATA for _ in df]).T
     known = np.minimum(df, 1e9)
     return np.asarray(known / stats.chi2.ppf(parts, known))
-
-
-class _Images(NamedTuple):
-    covariance: FloatArray
-    """(encoders, encoders)."""
-    kept: float
-    """Share of what images say of differences that is left in it."""
-    df: float
-
-
-def _of_images(noise: ImageNoise) -> _Images:
-    """Drawn towards equal and independent errors, the more so the fewer images there are beside encoders: fewer images
-    than encoders leave differences of several that seem to have no error at all (Ledoit and Wolf, Journal of
-    Multivariate Analysis 88, 2004, 365-411)."""
-    count, images = noise.moved.shape
-    centre = np.eye(count) - 1 / count
-    moved = centre @ noise.moved
-    products = moved @ moved.T / images
-    size = np.trace(products) / (count - 1)
-    if size <= 0 or count < 3:
-        return _Images(noise.covariance, 1.0, _image_df(moved))
-    apart = ((products - size * centre) ** 2).sum()
-    squares = (moved**2).sum(axis=0)
-    error = ((squares**2).sum() - images * (products**2).sum()) / images**2
-    drawn = float(min(error / apart, 1.0)) if apart > 0 else 1.0
-    apart_from_common = centre @ noise.covariance @ centre
-    even = np.trace(apart_from_common) / (count - 1) * centre
-    return _Images(noise.covariance + drawn * (even - apart_from_common), 1 - drawn, _image_df(moved))
-
-
-def _image_df(moved: FloatArray) -> float:
-    """As of a difference (see `image_part`), in the middle of the encoders."""
-    second, fourth = (moved**2).sum(axis=1), (moved**4).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        df = 2 * second**2 / (fourth - second**2 / moved.shape[1])
-    df = df[np.isfinite(df)]
-    return float(np.clip(np.median(df), 1, max(moved.shape[1] - 1, 1))) if df.size else np.inf

@@ -113,7 +113,8 @@ def only(of: Estimates, encoders: Sequence[str]) -> Estimates:
         if noise is None:
             return None
         own = noise.own[np.ix_(at, at)]
-        return replace(noise, variance=noise.variance[at], df=noise.df[at], own=own, own_df=noise.own_df[at])
+        per_encoder = {name: getattr(noise, name)[at] for name in ("variance", "df", "likely", "own_df")}
+        return replace(noise, own=own, **per_encoder)
 
     images = of.image_noise
     return replace(

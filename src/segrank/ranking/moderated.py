@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -14,19 +16,26 @@ deviations of 95 % of them lie between 0.6 and 2.9 times the common one."""
 _OUTLYING = 0.05
 
 
-def steadied(variance: FloatArray, df: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Variances that are not too small, whether they are all the same or one is larger than the others.
+class Steadied(NamedTuple):
+    """All (n,)."""
 
-    Each is the larger of its own and the pooled one. It has `_ALIKE_DF` degrees of freedom from the others beside its
-    own. Those that are larger than chance makes them (F tests against all others, Bonferroni, the largest first) are
-    left out of the pool and stand alone; so the others do not suffer from them.
+    variance: FloatArray
+    """Not too small, whether or not one is larger than the others: the larger of its own and the pooled one."""
+    df: FloatArray
+    """`_ALIKE_DF` from the others beside its own; at most the sum of all."""
+    likely: FloatArray
+    """Neither too small nor too large: between its own and the pooled one."""
+
+
+def steadied(variance: FloatArray, df: FloatArray) -> Steadied:
+    """Variances of few values each, steadied by those of the others without taking them to be the same.
+
+    Those that are larger than chance makes them (F tests against all others, Bonferroni, the largest first) are left
+    out of the pool and stand alone; so the others do not suffer from them.
 
     Args:
         variance: (n,) of which at least one has degrees of freedom.
         df: (n,) 0 or more; one with 0 gets the pooled variance.
-
-    Returns:
-        variances (n,) and their degrees of freedom (n,), at most the sum of `df`.
     """
     pool = df > 0
     while pool.sum() > 2:
@@ -40,9 +49,12 @@ def steadied(variance: FloatArray, df: FloatArray) -> tuple[FloatArray, FloatArr
         pool[p.argmin()] = False
     total = df[pool].sum()
     pooled = (df * variance)[pool].sum() / total
-    alone = (df > 0) & ~pool
-    found = np.where(df > 0, np.maximum(variance, pooled), pooled)
-    return found, np.where(alone, df, np.minimum(_ALIKE_DF + df, total))
+    of_others = np.where((df > 0) & ~pool, 0.0, _ALIKE_DF)
+    return Steadied(
+        variance=np.where(df > 0, np.maximum(variance, pooled), pooled),
+        df=np.where(of_others > 0, np.minimum(_ALIKE_DF + df, total), df),
+        likely=(of_others * pooled + df * variance) / (of_others + df),
+    )
 
 
 def moderated(variance: FloatArray, df: FloatArray) -> tuple[FloatArray, FloatArray]:

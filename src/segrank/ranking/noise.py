@@ -22,8 +22,10 @@ class SeedNoise:
     """What training again with another seed changes, per encoder (encoders,)."""
 
     variance: FloatArray
-    """Of one seed's score, on these images: by the encoder's own seeds and those of all, see `steadied`."""
+    """Of one seed's score, on these images: by the encoder's own seeds and those of all, see `Steadied`."""
     df: FloatArray
+    likely: FloatArray
+    """As `variance`, but as often too large as too small."""
     total_df: float
     """Of all encoders together."""
     own: FloatArray

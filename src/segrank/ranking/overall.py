@@ -105,6 +105,7 @@ class _Noise:
     variance: FloatArray
     df: FloatArray
     total_df: float
+    likely: FloatArray
     own: FloatArray
     """(encoders, encoders), by the encoders' own seeds."""
     own_df: FloatArray
@@ -127,21 +128,23 @@ def _seed_noise(group: Sequence[Part], *, paired: bool) -> _Noise | None:
         return noises[0]
     # some runs are shared and some are not: as if all moved together, which is the most that they can
     worst = max(noises, key=lambda noise: float(noise.variance.sum()))
-    root = np.sqrt(np.stack([noise.variance for noise in noises]))
-    own = np.sum([np.sqrt(noise.own.diagonal()) for noise in noises], axis=0) ** 2
-    return _Noise(root.sum(axis=0) ** 2, worst.df, worst.total_df, np.diag(own), worst.own_df)
+    variance, likely, own = (
+        np.sum([np.sqrt(each) for each in of_parts], axis=0) ** 2
+        for of_parts in zip(*((noise.variance, noise.likely, noise.own.diagonal()) for noise in noises), strict=True)
+    )
+    return _Noise(variance, worst.df, worst.total_df, likely, np.diag(own), worst.own_df)
 
 
 def _of_mean(of: Estimates, factor: float, *, paired: bool) -> _Noise | None:
     noise = of.paired_seed_noise if paired else of.seed_noise
     if factor == 0:  # whatever its seeds do, it decides nothing
         nothing, known = np.zeros(len(of.encoders)), np.full(len(of.encoders), np.inf)
-        return _Noise(nothing, known, np.inf, np.diag(nothing), known)
+        return _Noise(nothing, known, np.inf, nothing, np.diag(nothing), known)
     if noise is None:
         return None
     of_mean = factor**2 / of.seeds
     own = noise.own * np.sqrt(np.outer(of_mean, of_mean))
-    return _Noise(of_mean * noise.variance, noise.df, noise.total_df, own, noise.own_df)
+    return _Noise(of_mean * noise.variance, noise.df, noise.total_df, of_mean * noise.likely, own, noise.own_df)
 
 
 def _sum_of_noises(noises: Sequence[_Noise | None], seeds: NDArray[np.int64], *, paired: bool) -> SeedNoise | None:
@@ -161,6 +164,7 @@ def _sum_of_noises(noises: Sequence[_Noise | None], seeds: NDArray[np.int64], *,
     return SeedNoise(
         variance=variance * seeds,
         df=np.minimum(df, total),
+        likely=seeds * np.sum([noise.likely for noise in known], axis=0),
         total_df=float(total),
         own=own * np.sqrt(np.outer(seeds, seeds)),
         own_df=np.where((least > 0) & np.isfinite(own_df), own_df, least),
