@@ -7,6 +7,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
+_ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
+
 
 class Stopped(Exception):  # noqa: N818  not an error
     """Somebody asked to stop, in the middle of an evaluation."""
@@ -14,9 +16,10 @@ class Stopped(Exception):  # noqa: N818  not an error
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """While it lasts, SIGINT, SIGTERM and SIGHUP ask for a stop, which a run does after its step or image.
+    """While it lasts, SIGINT, SIGTERM, SIGHUP and SIGUSR2 ask for a stop, which a run does after its step or image.
 
-    A second SIGINT stops at once. Outside the main thread signals are left as they are.
+    USR2 is what SLURM sends to every process of a job before its time is up. A second SIGINT stops at once. Outside the
+    main thread signals are left as they are.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -29,7 +32,7 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked.set()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, handle) for number in _ASKING}
     try:
         yield asked.is_set
     finally:
@@ -39,5 +42,5 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 def leave_signals_to_the_run(_: int = 0) -> None:
     """For workers: Ctrl-C reaches the whole group, and the run still wants its batch. They end with their parent."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _ASKING:
         signal.signal(number, signal.SIG_IGN)
