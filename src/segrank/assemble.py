@@ -101,15 +101,14 @@ def check_devices(spec: RunSpec, device: str, devices: int) -> None:
 
 def make_fabric(device: str, devices: int, precision: Precision) -> Fabric:
     """Fabric on `devices` devices of a kind; several run DDP, one process each."""
-    # its own processes, also inside a job of SLURM's, where Fabric would else wait for srun to start them
-    alone = devices == 1
     torch.backends.cuda.matmul.allow_tf32 = False  # fp32 means fp32
     torch.backends.cudnn.allow_tf32 = False
     return Fabric(
         accelerator=device,
         devices=devices,
-        strategy="auto" if alone else "ddp",
-        plugins=[] if alone else [LightningEnvironment()],
+        strategy="auto" if devices == 1 else "ddp",
+        # its own processes, also inside a job of SLURM's, where Fabric would else wait for srun to start them
+        plugins=[LightningEnvironment()],
         precision=_FABRIC_PRECISION[precision],  # type: ignore[arg-type]
     )
 

@@ -14,11 +14,11 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+from polling import wait_until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo", "setpriv")
 NODES = ("n1", "n2")
@@ -56,7 +56,7 @@ SlurmdTimeout=15
 InactiveLimit=0
 BatchStartTimeout=10
 MessageTimeout=10
-MaxArraySize=11
+MaxArraySize=4
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SlurmctldParameters=preempt_send_user_signal
@@ -72,14 +72,6 @@ PartitionName=high Nodes=n1,n2 Default=NO  PriorityTier=10 PreemptMode=OFF MaxTi
 def missing_programs() -> list[str]:
     """Of those a SLURM needs; daemons lie in sbin, which is not in everybody's path."""
     return [program for program in PROGRAMS if _which(program) is None]
-
-
-def wait_until(condition: Callable[[], object], what: str, timeout_s: float = 120.0) -> None:
-    """Poll; a machine that runs other tests may be slow, so the deadline is a generous one."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}"
-        time.sleep(0.2)
 
 
 class SlurmCluster:
@@ -152,6 +144,12 @@ class SlurmCluster:
         """The ends of the daemons' logs, for a test that failed."""
         logs = sorted(self.folder.glob("*.log"))
         return "\n".join(f"{log.name}:\n" + "\n".join(log.read_text().splitlines()[-8:]) for log in logs)
+
+    def clear(self) -> None:
+        """End all jobs."""
+        if self.command("squeue", "--noheader"):
+            self.command("scancel", "--me")
+            wait_until(lambda: not self.command("squeue", "--noheader"), "the queue is empty")
 
     def stop(self) -> None:
         for process in list(self.processes()):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from submitit.helpers import Checkpointable
@@ -25,16 +26,21 @@ class SlurmJob(Checkpointable):
     which leaves a checkpoint, and submitit puts the job back into the queue. TERM comes of a preemption or of
     `scancel`; SLURM itself then requeues or ends the job, so it is held until SLURM does. INT means: stop, and be done.
 
+    Args:
+        command: what to run.
+        errors: the file that its standard error is appended to.
+
     A job that is killed outright is told nothing. Then what the run wrote last counts.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self.command = list(command)
+    def __init__(self, command: Sequence[str], errors: Path) -> None:
+        self.command, self.errors = list(command), errors
         self._process: subprocess.Popen[bytes] | None = None
         self._done_with = False
 
     def __call__(self) -> None:
-        process = self._process = subprocess.Popen(self.command)
+        with self.errors.open("ab") as errors:
+            process = self._process = subprocess.Popen(self.command, stderr=errors)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._pass_on)
         while (code := process.poll()) is None:  # `wait` would hold a lock that a signal's handler cannot get
