@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+CHECKPOINT = "checkpoint"
 STEP_S = 0.1
 CHECKPOINT_EVERY = 5
 """Steps."""
@@ -23,14 +24,14 @@ def main(run: Path, steps: int) -> int:
     asked: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, lambda number, _: asked.append(number))
-    checkpoint = run / "checkpoint"
+    checkpoint = run / CHECKPOINT
     step = int(checkpoint.read_text()) if checkpoint.exists() else 0
     tell(run, event="begin", step=step, node=os.environ.get("SLURMD_NODENAME"), pid=os.getpid())
     while step < steps:
         time.sleep(STEP_S)
         step += 1
         if asked or step % CHECKPOINT_EVERY == 0:
-            temporary = run / f".checkpoint.{os.getpid()}"
+            temporary = run / f".{CHECKPOINT}.{os.getpid()}"
             temporary.write_text(str(step))
             temporary.replace(checkpoint)
         if asked:

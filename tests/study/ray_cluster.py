@@ -33,27 +33,29 @@ class RayCluster:
         wait_until(lambda: _net(self._holder.pid) != _net(os.getpid()), "the namespace")
         subprocess.run(self.inside("ip", "link", "set", "lo", "up"), check=True)
         head = ("--head", "--port=6379", "--node-ip-address=127.0.0.1", "--include-dashboard=false")
-        self.start_node("head", *head, f"--temp-dir={self.folder}")
-        self.start_node("other", f"--address={ADDRESS}")
+        for _ in range(3):  # Ray gives up on a node that is not there after 30 s, and other tests may be running
+            if self._start_node("head", *head, f"--temp-dir={self.folder}") and self._start_node(
+                "other", f"--address={ADDRESS}"
+            ):
+                return
+            self._kill_all()
+        raise AssertionError("\n".join(log.read_text() for log in self.folder.glob("*.log")))
 
     def inside(self, *command: str) -> list[str]:
         """A command in the namespace. It ends with this process."""
         return ["setpriv", "--pdeathsig", "TERM", "nsenter", f"--net=/proc/{self._holder.pid}/ns/net", *command]
 
-    def start_node(self, name: str, *options: str) -> None:
+    def _start_node(self, name: str, *options: str) -> bool:
         ray = str(Path(sys.executable).with_name("ray"))
         limits = ("--num-cpus=2", "--object-store-memory=80000000", "--block")
         log = self.folder / f"{name}.log"
         with log.open("wb") as out:
-            self._nodes[name] = subprocess.Popen(
+            node = self._nodes[name] = subprocess.Popen(
                 self.inside("timeout", str(LIFE_S), ray, "start", *options, *limits),
                 env=self.environment, stdout=out, stderr=out,
             )  # fmt: skip
-        wait_until(
-            lambda: self._nodes[name].poll() is not None or "Ray runtime started" in log.read_text(),
-            f"Ray's node {name}",
-        )
-        assert self._nodes[name].poll() is None, log.read_text()
+        wait_until(lambda: node.poll() is not None or "Ray runtime started" in log.read_text(), f"Ray's node {name}")
+        return node.poll() is None
 
     def raylet(self, name: str) -> psutil.Process:
         """The process that is a node."""
@@ -61,13 +63,18 @@ class RayCluster:
         return next(process for process in children if process.name() == "raylet")
 
     def stop(self) -> None:
+        self._kill_all()
+        self._holder.kill()
+        self._holder.wait(20)
+
+    def _kill_all(self) -> None:
         """Never `ray stop`: it ends processes by their name, others' too."""
         namespace = _net(self._holder.pid)
         for process in psutil.process_iter():
-            if _net(process.pid) == namespace:
+            if process.pid != self._holder.pid and _net(process.pid) == namespace:
                 with contextlib.suppress(psutil.Error):
                     process.kill()
-        for node in (*self._nodes.values(), self._holder):
+        for node in self._nodes.values():
             node.wait(20)
 
 

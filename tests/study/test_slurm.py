@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import light_work
 import pytest
+from light_study import LightStudy
 from light_work import events
 from polling import wait_until
 from slurm_cluster import SlurmCluster
 
 from segrank.errors import SegrankError
-from segrank.study.executor import Job
 from segrank.study.slurm_options import minutes, slurm_options
+from segrank.study.slurm_queue import Batches
 
 pytest.importorskip("submitit", reason="SLURM's jobs are submitted by submitit, which is not installed")
 
@@ -33,48 +33,21 @@ def store(tmp_path: Path) -> Path:
     return folder
 
 
-class Study:
-    """Light runs, and an executor as a coordinator has one: it starts again what has ended and is not done."""
+class Study(LightStudy):
+    """On SLURM."""
 
-    def __init__(self, store: Path, *, at_once: int | None = None, options: tuple[str, ...] = SMALL) -> None:
-        self.store = store
-        self.said: list[str] = []
-        self.executor = SlurmExecutor(store / "slurm", slurm_options(options), at_once=at_once, say=self.said.append)
-        self.starts: dict[str, int] = {}
+    executor: SlurmExecutor
 
-    def run(self, key: str) -> Path:
-        return self.store / "runs" / key
-
-    def start(self, steps: int, *keys: str) -> None:
-        jobs = []
-        for key in keys:
-            self.run(key).mkdir(parents=True, exist_ok=True)
-            command = (sys.executable, light_work.__file__, str(self.run(key)), str(steps))
-            jobs.append(Job(key, command, self.run(key)))
-            self.starts[key] = self.starts.get(key, 0) + 1
-        self.executor.start(jobs)
-
-    def has_begun(self, *keys: str) -> Callable[[], bool]:
-        return lambda: all(events(self.run(key), "begin") for key in keys)
-
-    def done(self, key: str) -> bool:
-        return bool(events(self.run(key), "done"))
+    def __init__(self, store: Path, *, at_once: int | None = None, options: Sequence[str] = SMALL) -> None:
+        executor = SlurmExecutor(
+            store / "slurm", slurm_options(options), at_once=at_once, look_every_s=0.5, say=lambda _: None
+        )
+        super().__init__(store, executor)
 
     def job(self, key: str) -> str:
         """What SLURM calls it."""
-        self.executor.alive()
-        [job] = [job for job in self.executor._queue if job.key == key]
+        [job] = [job for job in Batches(self.executor.folder).queue() if job.key == key]
         return job.id
-
-    def bring_home(self, steps: int, *keys: str) -> None:
-        def home() -> bool:
-            alive = self.executor.alive()
-            lost = [key for key in keys if key not in alive and not self.done(key)]
-            if lost:
-                self.start(steps, *lost)
-            return not alive and all(map(self.done, keys))
-
-        wait_until(home, f"{keys} are done", 180)
 
 
 def test_arrays_come_home_few_at_once_and_another_coordinator_finds_them(slurm: SlurmCluster, store: Path) -> None:
@@ -91,10 +64,9 @@ def test_arrays_come_home_few_at_once_and_another_coordinator_finds_them(slurm: 
         return not second.executor.alive()
 
     wait_until(home, "the arrays are done")
-    assert all(map(second.done, keys))
+    assert second.done(*keys)
     assert most == 3
     assert all(len(events(second.run(key), "begin")) == 1 for key in keys)
-    assert "JobState=COMPLETED" not in second.executor.how_it_ended("a5")
     assert "COMPLETED" in second.executor.how_it_ended("a5")
     second.executor.close()
     assert not list((store / "slurm").iterdir())
@@ -117,7 +89,7 @@ def test_usr2_leaves_a_checkpoint_and_goes_back_into_the_queue(slurm: SlurmClust
 def test_scontrol_requeue_goes_on_from_the_checkpoint(slurm: SlurmCluster, store: Path) -> None:
     study = Study(store)
     study.start(30, "q")
-    wait_until(lambda: (study.run("q") / "checkpoint").exists(), "a checkpoint")
+    wait_until(study.has_checkpoints("q"), "a checkpoint")
     slurm.command("scontrol", "requeue", study.job("q"))
     wait_until(lambda: study.done("q"), "it is done")
     assert [begun["step"] > 0 for begun in events(study.run("q"), "begin")] == [False, True]
@@ -131,8 +103,8 @@ def test_a_preempted_job_goes_on_when_the_node_is_free_again(slurm: SlurmCluster
     wait_until(low.has_begun(*keys), "they run")
     high.start(10, "h")
     wait_until(lambda: high.done("h"), "the preemptor is done")
-    assert not all(map(low.done, keys))
-    wait_until(lambda: all(map(low.done, keys)), "they are done")
+    assert not low.done(*keys)
+    wait_until(lambda: low.done(*keys), "they are done")
     stopped = [key for key in keys if events(low.run(key), "stop")]
     assert len(stopped) == 2
     for key in stopped:
@@ -144,7 +116,7 @@ def test_jobs_of_a_node_that_died_go_on_on_another(slurm: SlurmCluster, store: P
     study = Study(store)
     keys = ["n0", "n1", "n2", "n3"]
     study.start(60, *keys)
-    wait_until(lambda: all((study.run(key) / "checkpoint").exists() for key in keys), "checkpoints")
+    wait_until(study.has_checkpoints(*keys), "checkpoints")
     slurm.kill_node("n2")
     try:
         study.bring_home(60, *keys)
@@ -160,12 +132,12 @@ def test_jobs_of_a_node_that_died_go_on_on_another(slurm: SlurmCluster, store: P
 def test_a_killed_task_is_missed_without_accounting(slurm: SlurmCluster, store: Path) -> None:
     study = Study(store)
     study.start(20, "k")
-    wait_until(lambda: (study.run("k") / "checkpoint").exists(), "a checkpoint")
+    wait_until(study.has_checkpoints("k"), "a checkpoint")
     os.kill(events(study.run("k"), "begin")[0]["pid"], signal.SIGKILL)
     wait_until(lambda: not study.executor.alive(), "SLURM has let go of it")
-    assert "FAILED" in study.executor.how_it_ended("k")
-    assert "137:0" in study.executor.how_it_ended("k")
     study.bring_home(20, "k")
+    assert "FAILED on n" in study.ends[0]
+    assert "exit status 137" in study.ends[0]
     assert study.starts["k"] == 2
     assert events(study.run("k"), "begin")[1]["step"] >= light_work.CHECKPOINT_EVERY
 
@@ -176,7 +148,7 @@ def test_stop_leaves_a_checkpoint_and_kill_an_end_and_what_waits_leaves_the_queu
     study = Study(store, at_once=2)
     study.start(600, "s", "k", "waits")
     wait_until(study.has_begun("s", "k"), "they run")
-    study.executor.alive()
+    wait_until(lambda: study.executor.alive() and study.executor.waiting() == {"waits"}, "one waits")
     for key in ("s", "waits"):
         study.executor.stop(key)
     study.executor.kill("k")
@@ -186,11 +158,9 @@ def test_stop_leaves_a_checkpoint_and_kill_an_end_and_what_waits_leaves_the_queu
 
 
 def test_what_sbatch_refuses_is_told_and_leaves_nothing(slurm: SlurmCluster, store: Path) -> None:
-    study = Study(store, options=("partition=none-such", "time=10"))
     with pytest.raises(SegrankError, match="invalid partition"):
-        study.start(1, "x")
-    assert study.executor.alive() == set()
-    assert not list((store / "slurm").iterdir())
+        Study(store, options=("partition=none-such", "time=10"))
+    assert not (store / "slurm").exists()
 
 
 @pytest.mark.parametrize("time", ["7", "90:30", "1:02:03", "2-3", "2-03:04", "1-00:00:01", "0:30"])
