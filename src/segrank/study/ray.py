@@ -63,10 +63,10 @@ class RayExecutor:
             self._tasks[job.key] = self._task.remote(list(job.command), str(job.run / STDERR))
 
     def alive(self) -> set[str]:
-        for key, task in list(self._tasks.items()):
-            if ray.wait([task], timeout=0)[0]:
-                self._ended[key] = _how(task)
-                del self._tasks[key]
+        tasks = list(self._tasks.values())
+        over = set(ray.wait(tasks, num_returns=len(tasks), timeout=0)[0]) if tasks else set()
+        for key in [key for key, task in self._tasks.items() if task in over]:
+            self._ended[key] = _how(self._tasks.pop(key))
         return set(self._tasks)
 
     def how_it_ended(self, key: str) -> str:
@@ -95,7 +95,7 @@ def _check(address: str) -> None:
         )
     try:  # Ray itself would wait for minutes
         socket.create_connection((host, int(port)), CONNECT_S).close()
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise SegrankError(
             f"nobody answers at {address}: {error}", fix="start Ray there: see docs/cluster.md"
         ) from error
