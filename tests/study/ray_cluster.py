@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+from needed import need
 from polling import wait_until
 
 PROGRAMS = ("unshare", "nsenter", "setpriv", "timeout", "ip")
@@ -85,12 +86,9 @@ def _net(pid: int) -> str:
         return ""
 
 
-def missing_programs() -> list[str]:
-    return [program for program in PROGRAMS if shutil.which(program) is None]
-
-
 @contextlib.contextmanager
 def ray_cluster() -> Iterator[RayCluster]:
+    need("Ray", PROGRAMS)
     folder = Path(tempfile.mkdtemp(prefix="segrank-ray-", dir="/tmp"))  # short: it holds sockets
     cluster = RayCluster(folder)
     try:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+from needed import PATH, need
 from polling import wait_until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo", "setpriv")
@@ -67,11 +68,6 @@ NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 Rea
 PartitionName=low  Nodes=n1,n2 Default=YES PriorityTier=1  PreemptMode=REQUEUE GraceTime=20 MaxTime=60 State=UP
 PartitionName=high Nodes=n1,n2 Default=NO  PriorityTier=10 PreemptMode=OFF MaxTime=60 State=UP
 """
-
-
-def missing_programs() -> list[str]:
-    """Of those a SLURM needs; daemons lie in sbin, which is not in everybody's path."""
-    return [program for program in PROGRAMS if _which(program) is None]
 
 
 class SlurmCluster:
@@ -165,7 +161,7 @@ class SlurmCluster:
 
     def _daemon(self, program: str, *arguments: str, name: str = "") -> None:
         """It ends with this process, even if that is killed."""
-        path = _which(program)
+        path = shutil.which(program, path=PATH)
         assert path
         log = (self.folder / f"{name or program}.out").open("ab")
         self._daemons[name or program] = subprocess.Popen(
@@ -175,6 +171,7 @@ class SlurmCluster:
 
 @contextlib.contextmanager
 def slurm_cluster() -> Iterator[SlurmCluster]:
+    need("SLURM", PROGRAMS)
     folder = Path(tempfile.mkdtemp(prefix="segrank-slurm-"))  # short: it holds a socket
     folder.chmod(0o755)
     cluster = SlurmCluster(folder)
@@ -184,7 +181,3 @@ def slurm_cluster() -> Iterator[SlurmCluster]:
     finally:
         cluster.stop()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _which(program: str) -> str | None:
-    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")

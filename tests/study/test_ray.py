@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,7 @@ import ray_driver
 from light_study import LightStudy
 from light_work import CHECKPOINT_EVERY, events
 from polling import wait_until
-from ray_cluster import ADDRESS, RayCluster
+from ray_cluster import ADDRESS, RayCluster, ray_cluster
 
 from segrank.errors import SegrankError
 
@@ -26,22 +27,26 @@ STEPS = 150
 KEYS = ("r0", "r1", "r2", "r3", "r4", "r5")
 
 
-def test_runs_come_home_though_a_worker_and_a_node_are_killed(ray_of_two_nodes: RayCluster, tmp_path: Path) -> None:
+@pytest.fixture
+def two_nodes() -> Iterator[RayCluster]:
+    with ray_cluster() as cluster:
+        yield cluster
+
+
+def test_runs_come_home_though_a_worker_and_a_node_are_killed(two_nodes: RayCluster, tmp_path: Path) -> None:
     command = [sys.executable, ray_driver.__file__, ADDRESS, str(tmp_path), str(STEPS), *KEYS]
     watch = LightStudy(tmp_path, executor=None)  # type: ignore[arg-type]  # it only reads
-    driver = subprocess.Popen(
-        ray_of_two_nodes.inside(*command), env=ray_of_two_nodes.environment, stdout=subprocess.PIPE, text=True
-    )
+    driver = subprocess.Popen(two_nodes.inside(*command), env=two_nodes.environment, stdout=subprocess.PIPE, text=True)
     first = KEYS[:4]  # two nodes of two cores
     wait_until(watch.has_checkpoints(*first), "four run")
     process = {key: psutil.Process(events(watch.run(key), "begin")[0]["pid"]) for key in first}
     on = {key: process[key].parents()[1] for key in first}  # a worker of Ray's is a child of its node
-    killed = next(key for key in first if on[key] != ray_of_two_nodes.raylet("other"))
-    lost = [key for key in first if on[key] == ray_of_two_nodes.raylet("other")]
+    killed = next(key for key in first if on[key] != two_nodes.raylet("other"))
+    lost = [key for key in first if on[key] == two_nodes.raylet("other")]
     assert lost
     process[killed].parents()[0].kill()
     wait_until(lambda: not process[killed].is_running(), "a killed worker takes its run along")
-    ray_of_two_nodes.raylet("other").kill()
+    two_nodes.raylet("other").kill()
     out, _ = driver.communicate(timeout=240)
     assert driver.returncode == 0
     told = json.loads(out.splitlines()[-1])

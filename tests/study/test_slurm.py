@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import light_work
@@ -12,7 +12,7 @@ import pytest
 from light_study import LightStudy
 from light_work import events
 from polling import wait_until
-from slurm_cluster import SlurmCluster
+from slurm_cluster import SlurmCluster, slurm_cluster
 
 from segrank.errors import SegrankError
 from segrank.study.slurm_options import minutes, slurm_options
@@ -23,6 +23,21 @@ pytest.importorskip("submitit", reason="SLURM's jobs are submitted by submitit, 
 from segrank.study.slurm import SlurmExecutor
 
 SMALL = ("partition=low", "time=10", "cpus=1", "mem=100M")
+
+
+@pytest.fixture(scope="session")
+def two_nodes() -> Iterator[SlurmCluster]:
+    """A process of pytest's has a SLURM of its own."""
+    with slurm_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def slurm(two_nodes: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlurmCluster]:
+    """One that this process is a user of. Jobs that a test leaves are ended."""
+    monkeypatch.setenv("SLURM_CONF", two_nodes.environment["SLURM_CONF"])
+    yield two_nodes
+    two_nodes.clear()
 
 
 @pytest.fixture
