@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -47,23 +48,30 @@ def page(results: Sequence[Cell]) -> str:
     """Markdown, whole: a summary by size, then the table."""
     versions = sorted({result["timm"] for result in results})
     limits = sorted({result["limit_gib"] for result in results if "limit_gib" in result})
-    kept_whole = [r for r in results if "saved" in r and r["loaded"] + r["left_out"] == r["saved"]]
     loaded = [result for result in results if "saved" in result]
-    parts = sorted({part for result in loaded for part in result["left_out_parts"]})
+    whole = sum(result["loaded"] + result["left_out"] == result["saved"] for result in loaded)
+    parts = sorted({f"`{part}`" for result in loaded for part in result["left_out_parts"]})
+    in_how_many = "all" if whole == len(loaded) else str(whole)
+    told = (
+        f"timm {', '.join(versions)}; {len(results)} cells of {len({r['name'] for r in results})} encoders. A file was "
+        f"loaded in {len(loaded)} of them; in {in_how_many} of these each tensor saved is either loaded or left out for "
+        f"being no part of the features ({', '.join(parts)})."
+    )
+    if (missing := len(CARDS) * len(CELLS) - len(results)) > 0:
+        told += f" {missing} cells have not been made yet."
+    asked = "Gradients are asked for at 512/16, up to size large. 1024/8 is looked at by shapes alone, everywhere."
+    for limit in limits:
+        asked += (
+            f" A cell whose estimate, which stands beside it, exceeds {limit:g} GiB when half as much is added for "
+            "what kernels take, is known by its shapes only as well."
+        )
     lines = [
         _HEAD,
-        f"timm {', '.join(versions)}; {len(results)} cells of {len({r['name'] for r in results})} encoders. "
-        f"A checkpoint was loaded in {len(loaded)} of them: in {len(kept_whole)} each tensor saved is either loaded or "
-        f"left out for being no part of the features ({', '.join(f'`{part}`' for part in parts)}).",
+        textwrap.fill(told, 120),
         "",
         *(f"- **{state}**: {meaning}" for state, meaning in _STATES.items() if _count(results, state)),
         "",
-        "Gradients are asked for at 512/16, up to size large. 1024/8 is looked at by shapes alone, everywhere."
-        + "".join(
-            f" A cell whose estimate, which stands beside it, exceeds {limit:g} GiB when half as much is added for "
-            "what kernels take, is known by its shapes only as well."
-            for limit in limits
-        ),
+        textwrap.fill(asked, 120),
         "",
         "## By size",
         "",
@@ -116,7 +124,7 @@ def _text(result: Cell, notes: dict[str, str]) -> str:
     if "limit_gib" in result:
         text += f" ({result['forward_gib']:.1f} GiB)"
     if "reason" in result:
-        reason = " ".join(result["reason"].removeprefix(result["name"]).split())
+        reason = "; ".join(result["reason"].removeprefix(result["name"]).strip().splitlines())
         text += f" [{notes.setdefault(reason, str(len(notes) + 1))}]"
     return text
 
