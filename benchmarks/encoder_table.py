@@ -9,9 +9,9 @@ values and saves it as a checkpoint. For each name and cell (crop/patch)
   to size large, backwards as well, as far as that fits.
 What does not fit, 1024/8, and everything with --shapes, is known by its shapes only, and the table says so.
 
-Results are appended to the file as JSON lines, one for each name and cell, and are not made again: without --out, to
-the file that is kept here, from which --page makes docs/encoder-table.md. All cards take about an hour of 2 cores,
---shapes some minutes.
+Results are appended to the file as JSON lines, one for each name and cell, and are not made again. Those of all cards
+are kept in benchmarks/results/encoder_table.jsonl, from which --page docs/encoder-table.md is written; they take some
+hours on 2 cores, with --shapes some minutes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ from segrank.cards.card import SIZE_LIMITS_M
 from segrank.encoders.build import build_encoder
 from segrank.errors import SegrankError
 
-KEPT = Path(__file__).parent / "results" / "encoder_table.jsonl"
 SHAPES_ONLY = {"1024/8"}
 """Too much for any machine that this is run on without a GPU."""
 GRADIENTS_AT = "512/16"
@@ -166,7 +165,7 @@ def run_apart(name: str, cells: Sequence[str], memory_gib: float) -> Iterator[Ce
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--out", type=Path, metavar="FILE.jsonl", default=KEPT)
+    parser.add_argument("--out", type=Path, metavar="FILE.jsonl", default=Path("encoder_table.jsonl"))
     parser.add_argument("--memory", type=float, metavar="GIB", default=psutil.virtual_memory().available / 2**30)
     parser.add_argument("--shapes", action="store_true", help="on the meta device only")
     parser.add_argument("--page", type=Path, metavar="FILE.md", help="write a page from what there is, and end")
@@ -176,7 +175,6 @@ def main() -> None:
     if options.page:
         options.page.write_text(page([result for result in results if result["name"] in names]))
         return
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     for name in names:
         known = {result["cell"] for result in results if result["name"] == name}
         memory_gib = 0 if options.shapes else options.memory

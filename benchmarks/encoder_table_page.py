@@ -32,8 +32,8 @@ _STATES = {
 
 _HEAD = """# Every encoder at every size
 
-Made by `python benchmarks/encoder_table.py` and written by its `--page`; the results are kept in
-`benchmarks/results/encoder_table.jsonl`. Weights are random: what is shown is that an encoder is built, takes its
+Made by `python benchmarks/encoder_table.py --out benchmarks/results/encoder_table.jsonl`, where the results are kept,
+and written from them by its `--page`. Weights are random: what is shown is that an encoder is built, takes its
 publisher's layout whole, and runs. That its features are timm's own is another matter, which the tests hold
 (`tests/encoders/test_build.py`), as `segrank encoders check` does for its wiring.
 
@@ -54,7 +54,7 @@ def page(results: Sequence[Cell]) -> str:
     in_how_many = "all" if whole == len(loaded) else str(whole)
     told = (
         f"timm {', '.join(versions)}; {len(results)} cells of {len({r['name'] for r in results})} encoders. A file was "
-        f"loaded in {len(loaded)} of them; in {in_how_many} of these each tensor saved is either loaded or left out for "
+        f"loaded in {len(loaded)} of them; in {in_how_many} of these each tensor saved is either loaded or left out, "
         f"being no part of the features ({', '.join(parts)})."
     )
     if (missing := len(CARDS) * len(CELLS) - len(results)) > 0:

@@ -113,6 +113,32 @@ def test_loading_then_resizing_equals_resizing_then_loading(name: str, tmp_path:
         torch.testing.assert_close(encoder.eval()(pixels), by_hand(native, pixels, NATIVE[name][2], (8, 12)))
 
 
+@pytest.mark.parametrize(("crop", "patch"), [((512, 512), 16), ((512, 512), 8), ((512, 1024), 16)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vit_small_patch14_dinov2.lvd142m",
+        "deit3_base_patch16_384.fb_in22k_ft_in1k",
+        "eva02_base_patch14_224.mim_in22k",
+        "beit3_base_patch16_224.pt",
+    ],
+)
+def test_at_the_papers_crops_and_patches_they_load_and_train(
+    name: str, crop: tuple[int, int], patch: int, tmp_path: Path
+) -> None:
+    """A few cells of docs/encoder-table.md."""
+    native = timm_model(name)
+    file = save(native, tmp_path / "w.safetensors")
+    encoder, report = build_encoder(query(name), crop=crop, patch_size=patch, weights=str(file))
+    assert report.loaded + len(report.unexpected) == len(native.state_dict())
+    features = encoder(images(*crop))
+    assert features.shape == (1, 48, crop[0] // patch, crop[1] // patch)
+    features.square().mean().backward()
+    for key, parameter in encoder.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+
+
 def test_radio_loads_from_its_publishers_own_layout(tmp_path: Path) -> None:
     """One token for each of three teachers and four more, positions for 128x128 patches, patches as a linear layer."""
     name, crop = "vit_base_patch16_radio_v3.c_radio", (64, 96)
