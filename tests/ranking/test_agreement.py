@@ -147,3 +147,15 @@ def test_the_interval_over_encoders_holds() -> None:
         assert found is not None
         held += found.low <= 2 / np.pi * np.arcsin(correlation) <= found.high
     assert held / 300 > 0.92
+
+
+def test_encoders_of_one_family_count_once_where_encoders_are_a_sample() -> None:
+    scores = np.random.default_rng(5).random((8, 1))
+    x, y = of(scores), of(scores + 0.1 * np.random.default_rng(6).random((8, 1)))
+    families = {name: name if name < "e" else "one family" for name in x.encoders}
+    found, apart = agreement(x, y, families=families), agreement(x, y)
+    assert (found.tau, found.families, apart.families) == (apart.tau, 5, 8)
+    assert found.interval_encoders is not None
+    assert apart.interval_encoders is not None
+    assert found.interval_encoders.low < apart.interval_encoders.low
+    assert agreement(x, y, families=dict.fromkeys(x.encoders, "one family")).interval_encoders is None

@@ -71,6 +71,7 @@ def agree(
             agreement(
                 x.of,
                 y.of,
+                families=x.families,
                 level=options.level,
                 draws=0 if some and x is not settings[0] else draws,
                 seed=options.seed,

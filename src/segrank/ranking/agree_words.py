@@ -71,12 +71,13 @@ def _noise(pairs: Sequence[Pair]) -> str:
 def remarks(agreements: Agreements) -> list[str]:
     """What is covered and what is not, and how to read the columns."""
     level = f"{agreements.options.level:.0%}"
-    lines = [*_not_covered(agreements.settings, agreements.pairs), *(sentence(note) for note in agreements.notes)]
+    lines = [*_not_covered(agreements.settings), *(sentence(note) for note in agreements.notes)]
     founds = [pair.found for pair in agreements.pairs]
-    few = [pair for pair in agreements.pairs if len(pair.found.encoders) < FEWEST_SAMPLED]
+    few = [pair for pair in agreements.pairs if pair.found.families < FEWEST_SAMPLED]
     if few:
         lines.append(
-            f"{len(few)} of {len(founds)} pairs share fewer than {FEWEST_SAMPLED} encoders: too few to speak of others."
+            f"{len(few)} of {len(founds)} pairs share fewer than {FEWEST_SAMPLED} families of encoders: too few to "
+            "speak of others."
         )
     if any("for more than" in found.note or "for fewer than" in found.note for found in founds):
         lines.append("Pairs with fewer than 3 or more than 100 shared encoders have no interval of their own order.")
@@ -86,7 +87,8 @@ def remarks(agreements: Agreements) -> list[str]:
     )
     if any(found.interval_encoders for found in founds):
         lines.append(
-            f"Other encoders: {level} interval if these are a sample of encoders, scores and their noise as is."
+            f"Other encoders: {level} interval if these are a sample of encoders, those of a family counted once, "
+            "scores and their noise as is."
         )
     if any(found.interval for found in founds):
         lines.append(
@@ -98,7 +100,7 @@ def remarks(agreements: Agreements) -> list[str]:
     return lines
 
 
-def _not_covered(settings: Sequence[Setting], pairs: Sequence[Pair]) -> list[str]:
+def _not_covered(settings: Sequence[Setting]) -> list[str]:
     notes: dict[str, list[str]] = {}
     for setting in settings:
         notes.setdefault(setting.of.note, []).append(setting.name)
@@ -109,16 +111,7 @@ def _not_covered(settings: Sequence[Setting], pairs: Sequence[Pair]) -> list[str
             lines.append(sentence(f"{note}{where}"))
     if any(setting.of.covers == ("images",) for setting in settings):
         lines.append("Where there is one seed, the true order is that of these weights.")
-    if any("seeds" in pair.x.of.covers and _runs(pair.x) & _runs(pair.y) for pair in pairs):
-        lines.append(
-            "Settings under which the same runs are scored share the luck of their seeds, which is taken as apart: "
-            "other seeds may leave less of their tau."
-        )
     return lines
-
-
-def _runs(setting: Setting) -> set[str]:
-    return {run for runs in setting.cell.runs for run in runs}
 
 
 def _between(pair: Pair) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,7 +55,10 @@ class Agreement:
     """Of the true orders' tau: these encoders."""
     weighted_interval: TauInterval | None
     interval_encoders: TauInterval | None
-    """Of the tau of scores such as these, if these encoders are a sample of encoders."""
+    """Of the tau of scores such as these, if these encoders are a sample of encoders; those of one family count as
+    one."""
+    families: int
+    """Of the shared encoders."""
     ceiling_x: Ceiling | None
     """x against its own repetition: noise alone lets a perfect agreement look no better."""
     ceiling_y: Ceiling | None
@@ -75,18 +78,34 @@ class Agreement:
     note: str = ""
 
 
-def agreement(x: Estimates, y: Estimates, *, level: float = LEVEL, draws: int = DRAWS, seed: int = 0) -> Agreement:
+def agreement(
+    x: Estimates,
+    y: Estimates,
+    *,
+    families: Mapping[str, str] | None = None,
+    level: float = LEVEL,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Agreement:
     """How far two settings order the same encoders alike.
 
     Encoders are matched by name, and the direction of each metric is minded. Interval, ceilings and the probability of
     a flip come from draws of the true scores (see `posterior`): draws around the scores themselves would be noisier
     than these are, and their tau too low. There are none for fewer than three shared encoders, for more than
     `MOST_ENCODERS`, where one of the two has no errors to draw from, or without draws.
+
+    Args:
+        x, y: the settings.
+        families: encoder -> family, where that is not each its own.
+        level: of the intervals.
+        draws: of true scores.
+        seed: of these.
     """
     names = tuple(name for name in x.encoders if name in y.encoders)
     x, y = only(x, names), only(y, names)
     merit_x, merit_y = merit(x), merit(y)
     tau, p_value, weighted = _taus(merit_x, merit_y)
+    independent = len({(families or {}).get(name, name) for name in names})
     flipped = flips(x, y, None, level)
     plain = Agreement(
         encoders=names,
@@ -95,7 +114,8 @@ def agreement(x: Estimates, y: Estimates, *, level: float = LEVEL, draws: int = 
         weighted_tau=weighted,
         interval=None,
         weighted_interval=None,
-        interval_encoders=over_encoders(tau, len(names), level),
+        interval_encoders=over_encoders(tau, independent, level),
+        families=independent,
         ceiling_x=None,
         ceiling_y=None,
         same_order=None,

@@ -32,13 +32,13 @@ def joint_error_covariances(x: Estimates, y: Estimates) -> list[FloatArray]:
     (in_x, across), (across_turned, in_y) = _over_images([x, y])
     luck = _seed_correlation(x, y)
     # what is not known of the variances is the same for the same images and runs, and else of each setting's own
-    other_images, other_runs = not across.any(), luck == 0
+    other_images, other_runs = not across.any(), not luck.any()
     scale_x = _scales(np.array([_image_df(x)]), np.random.default_rng(0))[:, 0]
     scale_y = _scales(np.array([_image_df(y)]), np.random.default_rng(int(other_images)))[:, 0]
     found = []
     for sx, sy, seeds_x, seeds_y in zip(scale_x, scale_y, _over_seeds(x), _over_seeds(y, other_runs), strict=True):
-        shared = np.sqrt(sx * sy) * across + luck * np.diag(np.sqrt(seeds_x * seeds_y))
-        turned = np.sqrt(sx * sy) * across_turned + luck * np.diag(np.sqrt(seeds_x * seeds_y))
+        shared = np.sqrt(sx * sy) * across + np.diag(luck * np.sqrt(seeds_x * seeds_y))
+        turned = np.sqrt(sx * sy) * across_turned + np.diag(luck * np.sqrt(seeds_x * seeds_y))
         found.append(np.block([[sx * in_x + np.diag(seeds_x), shared], [turned, sy * in_y + np.diag(seeds_y)]]))
     return found
 
@@ -110,13 +110,18 @@ def _over_seeds(of: Estimates, other_runs: bool = False) -> FloatArray:
     return np.asarray(np.maximum(scales * seeds.likely - own, 0) / of.seeds)
 
 
-def _seed_correlation(x: Estimates, y: Estimates) -> float:
-    """Between what a seed does under x and under y; 0 unless all runs are the same."""
-    if not x.runs or x.runs != y.runs or x.seed_noise is None or y.seed_noise is None:
-        return 0.0
-    of_x, of_y = (np.concatenate(side.deviations) for side in (x, y))
+def _seed_correlation(x: Estimates, y: Estimates) -> FloatArray:
+    """(encoders,): between what a seed does under x and under y, over the encoders whose runs are the same; of others
+    0."""
+    none = np.zeros(len(x.encoders))
+    if not x.runs or not y.runs or x.seed_noise is None or y.seed_noise is None:
+        return none
+    same = np.array([of_x == of_y for of_x, of_y in zip(x.runs, y.runs, strict=True)])
+    if not same.any():
+        return none
+    of_x, of_y = (np.concatenate([side.deviations[at] for at in np.flatnonzero(same)]) for side in (x, y))
     size = float(np.sqrt((of_x**2).sum() * (of_y**2).sum()))
-    return float((of_x * of_y).sum()) / size if size else 0.0
+    return same * (float((of_x * of_y).sum()) / size if size else 0.0)
 
 
 def _scales(df: FloatArray, random: np.random.Generator) -> FloatArray:

@@ -10,10 +10,10 @@ import numpy as np
 
 from segrank.cards import LINEAGES, Lineage
 from segrank.ranking.difference import difference
+from segrank.ranking.families import card_for
 from segrank.ranking.ranks import holm
 from segrank.ranking.settings import Setting
 from segrank.ranking.standard_errors import LEVEL
-from segrank.ranking.units import card_for
 
 Verdict = Literal["helped", "hurt", "not told", "unknown"]
 

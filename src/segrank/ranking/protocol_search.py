@@ -6,7 +6,6 @@ encoders, as in `overall`. tau of a set is Kendall's tau-b between these scores 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -18,10 +17,6 @@ from segrank.ranking.agreement import FEWEST_SAMPLED, over_encoders
 
 FloatArray = NDArray[np.float64]
 MOST_SETS = 2_500
-MOST_ENCODERS = 100
-"""For which the search is repeated: of more, chance and single encoders decide little."""
-_MOST_LEFT_OUT = 400
-"""Pairs of encoders that are left out; of more, so many by chance."""
 _WORK = 5 * 10**7
 """Pairs of encoders x sets that a search looks at: about a second."""
 
@@ -37,8 +32,10 @@ class Sets:
     """NaN if there is none."""
     encoders: NDArray[np.int64]
     """That the target and all members have."""
+    families: NDArray[np.int64]
+    """Of these."""
     at_least: FloatArray
-    """The tau that other such encoders would exceed with the confidence asked for; NaN for too few encoders."""
+    """The tau that other such encoders would exceed with the confidence asked for; NaN for too few families."""
 
     def choose(self, wanted: float, *, shown: bool, below: float) -> int | None:
         """The cheapest with a tau of at least `wanted`; of several, or without costs, that with the highest tau.
@@ -68,7 +65,14 @@ class Sets:
 
 
 def search(
-    target: FloatArray, merits: FloatArray, cost: FloatArray, *, most: int, confidence: float, kept: NDArray[np.bool_]
+    target: FloatArray,
+    merits: FloatArray,
+    cost: FloatArray,
+    *,
+    most: int,
+    confidence: float | None,
+    kept: NDArray[np.bool_],
+    family: NDArray[np.intp] | None = None,
 ) -> Sets:
     """Every set of up to `most` protocols.
 
@@ -77,25 +81,29 @@ def search(
         merits: (protocols, encoders), likewise; NaN where a protocol lacks an encoder.
         cost: (protocols,).
         most: protocols in a set.
-        confidence: one-sided.
+        confidence: of `at_least`, one-sided; None for none.
         kept: (encoders,); the others are not looked at.
+        family: (encoders,) numbers; encoders of one family count as one. By default each is its own.
     """
+    family = np.arange(len(target)) if family is None else family
     members = sets_of(len(merits), most, len(target))
     a, b = np.triu_indices(int(kept.sum()), 1)
-    of_target, tau, shared = _order(target[kept], a, b), [], []
+    of_target, tau, shared, families = order(target[kept], a, b), [], [], []
     for of in members:
         scores = combined(merits[list(of)][:, kept])
         there = np.isfinite(scores)
         pairs = there[a] & there[b]
-        tau.append(_tau_b(of_target[pairs], _order(scores, a, b)[pairs]))
+        tau.append(_tau_b(of_target[pairs], order(scores, a, b)[pairs]))
         shared.append(int(there.sum()))
-    found, encoders = np.array(tau), np.array(shared, np.int64)
+        families.append(len(np.unique(family[kept][there])))
+    found, independent = np.array(tau), np.array(families, np.int64)
     return Sets(
         members=members,
         cost=np.array([cost[list(of)].sum() for of in members]),
         tau=found,
-        encoders=encoders,
-        at_least=_at_least(found, encoders, confidence),
+        encoders=np.array(shared, np.int64),
+        families=independent,
+        at_least=np.full(len(found), np.nan) if confidence is None else _at_least(found, independent, confidence),
     )
 
 
@@ -125,115 +133,6 @@ def combined(merits: FloatArray, by: FloatArray | None = None) -> FloatArray:
     return np.asarray(((merits - by.mean(axis=1, keepdims=True)) / unit).mean(axis=0))
 
 
-_SHUFFLES = 400
-
-
-def by_chance(
-    target: FloatArray, merits: FloatArray, members: Sequence[tuple[int, ...]], *, level: float, seed: int = 0
-) -> float | None:
-    """The tau that the best of these sets stays below, in `level` of the cases, if none knows anything of the target.
-
-    By shuffling the target's scores among the encoders, all sets together; none where there are no taus, and for more
-    than 100 encoders.
-    """
-    if len(target) > MOST_ENCODERS:
-        return None
-    a, b = np.triu_indices(len(target), 1)
-    orders = np.nan_to_num(np.stack([_order(combined(merits[list(of)]), a, b) for of in members]))
-    there = np.stack([np.isfinite(merits[list(of)]).all(axis=0) for of in members])
-    pairs = (there[:, a] & there[:, b]).astype(np.float64)
-    random = np.random.default_rng(seed)
-    shuffled = np.stack([_order(random.permutation(target), a, b) for _ in range(_SHUFFLES)])
-    size = np.sqrt((orders**2).sum(axis=1, keepdims=True) * (pairs @ (shuffled**2).T))
-    known = size.min(axis=1) > 0
-    if not known.any():
-        return None
-    best = (orders[known] @ shuffled.T / size[known]).max(axis=0)
-    return float(np.quantile(best, level, method="higher"))
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """What comes of the search without some encoders."""
-
-    one: float
-    """Share of the searches without one encoder that choose the same set."""
-    two: float
-    """Likewise without two."""
-    low: float
-    high: float
-    """tau of the set without two of the encoders: least and most."""
-    unseen_tau: float | None
-    """Over pairs of encoders, each ordered by the set that was chosen without them: right - wrong, as a share."""
-    right: int
-    wrong: int
-    none: int
-    """Pairs without which nothing was chosen, or which the set chosen cannot order."""
-
-
-def leave_out(
-    target: FloatArray,
-    merits: FloatArray,
-    cost: FloatArray,
-    chosen: tuple[int, ...],
-    *,
-    most: int,
-    confidence: float,
-    wanted: float,
-    below: float,
-    seed: int = 0,
-) -> LeftOut | None:
-    """Choose again without each encoder and without each two; None for fewer than 5 or more than 100 encoders.
-
-    Args:
-        target, merits, cost, most, confidence: see `search`.
-        chosen: the set that was chosen with all encoders.
-        wanted: tau of the scores. What was chosen by its `at_least` is chosen again by the tau that took, see
-            `tau_for`: fewer encoders would show less of the same tau.
-        below: see `Sets.choose`.
-        seed: of the pairs, where there are too many to leave out each.
-    """
-    count = len(target)
-    if not FEWEST_SAMPLED <= count <= MOST_ENCODERS:
-        return None
-    pairs: Sequence[tuple[int, ...]] = list(combinations(range(count), 2))
-    searches = 100_000 // len(sets_of(len(merits), most, count))  # they take a few seconds
-    allowed = max(20, min(_MOST_LEFT_OUT, searches))
-    if len(pairs) > allowed:
-        picked = np.random.default_rng(seed).choice(len(pairs), allowed, replace=False)
-        pairs = [pairs[at] for at in sorted(picked.tolist())]
-    same = {1: [0, 0], 2: [0, 0]}
-    taus, right, wrong, none = [], 0, 0, 0
-    for dropped in [*((at,) for at in range(count)), *pairs]:
-        kept = np.ones(count, bool)
-        kept[list(dropped)] = False
-        sets = search(target, merits, cost, most=most, confidence=confidence, kept=kept)
-        at = sets.choose(wanted, shown=False, below=below)
-        of = None if at is None else sets.members[at]
-        same[len(dropped)][0] += of == chosen
-        same[len(dropped)][1] += 1
-        if len(dropped) == 1:
-            continue
-        taus.append(sets.tau[sets.members.index(chosen)])
-        order = 0.0
-        if of is not None:
-            by = merits[list(of)]
-            scores = combined(by[:, list(dropped)], by[:, kept])
-            order = float(np.nan_to_num(np.sign(scores[0] - scores[1])))
-        order *= float(np.sign(target[dropped[0]] - target[dropped[1]]))
-        right, wrong, none = right + (order > 0), wrong + (order < 0), none + (order == 0)
-    return LeftOut(
-        one=same[1][0] / same[1][1],
-        two=same[2][0] / same[2][1],
-        low=float(np.nanmin(taus)),
-        high=float(np.nanmax(taus)),
-        unseen_tau=(right - wrong) / (right + wrong) if right + wrong else None,
-        right=right,
-        wrong=wrong,
-        none=none,
-    )
-
-
 def tau_for(at_least: float, encoders: int, confidence: float) -> float | None:
     """The least tau over so many encoders that says as much of others; None if even 1 does not."""
     taus = np.linspace(-1, 1, 401)
@@ -241,7 +140,7 @@ def tau_for(at_least: float, encoders: int, confidence: float) -> float | None:
     return float(taus[enough][0]) if enough.any() else None
 
 
-def _order(scores: FloatArray, a: NDArray[np.intp], b: NDArray[np.intp]) -> FloatArray:
+def order(scores: FloatArray, a: NDArray[np.intp], b: NDArray[np.intp]) -> FloatArray:
     found: FloatArray = np.sign(scores[a] - scores[b])
     return found
 

@@ -14,8 +14,9 @@ from segrank.ranking.along_the_way import AlongTheWay, along_the_way
 from segrank.ranking.leaderboard import Options
 from segrank.ranking.overall import overall, part_of
 from segrank.ranking.protocol_costs import costs_of
-from segrank.ranking.protocol_search import FloatArray, LeftOut, Sets, by_chance, leave_out, search, sets_of, tau_for
+from segrank.ranking.protocol_search import FloatArray, Sets, search, sets_of, tau_for
 from segrank.ranking.results import Results
+from segrank.ranking.search_validation import LeftOut, by_chance, confidence_for_all, leave_out
 from segrank.ranking.settings import Setting, settings_of
 from segrank.ranking.where import cut, parse_conditions, select
 
@@ -45,7 +46,8 @@ class Candidate:
     """Of one encoder with all its seeds, summed over the protocols, in the unit of the recommendation."""
     tau: float | None
     at_least: float | None
-    """With the confidence asked for, if encoders are a sample; not adjusted for the search. None for fewer than 5."""
+    """With the confidence asked for, of all that were looked at together, if encoders are a sample. None for fewer than
+    5 families."""
     pareto: bool
     """No other is as cheap with a higher tau, nor cheaper with as high a one."""
     found: Agreement | None
@@ -120,12 +122,33 @@ def recommend(
     most = wanted.most
     sizes = {len(of) for of in sets_of(count, most, len(names))}
     everyone = np.ones(len(names), bool)
-    sets = search(aim.merit, merits, costs[1:], most=most, confidence=wanted.confidence, kept=everyone)
+    _, family = np.unique([aim.families[name] for name in names], return_inverse=True)
+    families = len(np.unique(family))
     below = float(costs[0]) if np.isfinite(costs[0]) else np.inf
+    cheaper = [of for of in sets_of(count, most, len(names)) if not costs[1:][list(of)].sum() >= below]
+    chance = None
+    if cheaper:
+        chance = by_chance(aim.merit, merits, cheaper, level=wanted.confidence, family=family, seed=options.seed)
+    confidence = confidence_for_all(chance, len(cheaper), families, wanted.confidence)
+    sets = search(aim.merit, merits, costs[1:], most=most, confidence=confidence, kept=everyone, family=family)
+    needed = tau_for(wanted.tau, families, confidence)
     at = sets.choose(wanted.tau, shown=True, below=below)
     shown = at is not None
     if at is None:
         at = sets.choose(wanted.tau, shown=False, below=below)
+    left = None
+    if at is not None:
+        left = leave_out(
+            aim.merit,
+            merits,
+            costs[1:],
+            sets.members[at],
+            most=most,
+            wanted=needed if shown and needed is not None else wanted.tau,
+            below=below,
+            family=family,
+            seed=options.seed,
+        )
     pareto = sets.pareto()
     kept = [index for index in range(len(sets.members)) if index < count or pareto[index] or index == at]
     kept.sort(key=lambda index: (np.nan_to_num(sets.cost[index], nan=0.0), -np.nan_to_num(sets.tau[index], nan=-1.0)))
@@ -134,20 +157,6 @@ def recommend(
         index: _candidate(sets, index, bool(pareto[index]), aim, others, index in with_errors, options, draws)
         for index in kept
     }
-    left, needed = None, tau_for(wanted.tau, len(names), wanted.confidence)
-    if at is not None:
-        left = leave_out(
-            aim.merit,
-            merits,
-            costs[1:],
-            sets.members[at],
-            most=most,
-            confidence=wanted.confidence,
-            wanted=needed if shown and needed is not None else wanted.tau,
-            below=below,
-            seed=options.seed,
-        )
-    cheaper = [of for of, cost in zip(sets.members, sets.cost.tolist(), strict=True) if not cost >= below]
     if max(sizes) < min(most, count):
         cost_notes.append(
             f"{count} protocols and {len(names)} encoders are too many for sets of more than {max(sizes)}"
@@ -165,9 +174,7 @@ def recommend(
         shown=shown,
         needed=needed,
         left_out=left,
-        by_chance=by_chance(aim.merit, merits, cheaper, level=wanted.confidence, seed=options.seed)
-        if cheaper
-        else None,
+        by_chance=chance,
         along=along_the_way(along, aim) if along is not None else None,
         settings=settings,
         notes=(*cost_notes, *notes),
@@ -217,7 +224,7 @@ def _candidate(
         of = chosen[0].of
         if len(chosen) > 1:
             of = overall([part_of(setting.cell, setting.of, shared, 1 / len(chosen)) for setting in chosen])
-        found = agreement(target.of, of, level=options.level, draws=draws, seed=options.seed)
+        found = agreement(target.of, of, families=target.families, level=options.level, draws=draws, seed=options.seed)
     return Candidate(
         names=tuple(setting.name for setting in chosen),
         encoders=int(sets.encoders[index]),

@@ -21,10 +21,14 @@ def answer(of: Recommendation) -> str:
         return f"No {cheaper} {target} orders {everyone} with a tau of {wanted.tau:g} or more.{most}"
     chosen = of.chosen
     over = counted(chosen.encoders, "encoder")
-    what = f"{chosen.name}: tau {chosen.tau:.2f} with {target} over {over}{_cost(chosen, of)}"
+    left = of.left_out
+    unseen = ""
+    if left is not None and left.unseen_tau is not None:
+        unseen = f" ({left.unseen_tau:.2f} on encoders that it was chosen without)"
+    what = f"{chosen.name}: tau {chosen.tau:.2f} with {target} over {over}{unseen}{_cost(chosen, of)}"
     if of.shown:
         return f"{what}. It is the {_least(of)} with a {sure}."
-    least = "" if chosen.at_least is None else f", and may be as low as {chosen.at_least:.2f} for other such encoders"
+    least = "" if chosen.at_least is None else f". For other such encoders it may be as low as {chosen.at_least:.2f}"
     return f"No {cheaper} {target} is shown to have a {sure}. The {_least(of)} by its scores is {what}{least}."
 
 
@@ -54,8 +58,8 @@ def remarks(of: Recommendation) -> list[str]:
         lines.append(f"{counted(encoders, 'encoder')} can say nothing of others: it takes {FEWEST_SAMPLED}.")
     lines.append(
         f"At least: the tau that other such encoders would have, with {of.wanted.confidence:.0%} confidence "
-        "(one-sided), scores and their noise as is. "
-        f"It is not adjusted for choosing among {of.sets} protocols and sets."
+        f"(one-sided) for all {of.sets} protocols and sets together, so choosing among them changes nothing; scores "
+        "and their noise as is."
     )
     if any(one.found and one.found.interval for one in of.candidates):
         lines.append(f"{of.options.level:.0%} interval: of the true orders' tau, these encoders.")

@@ -55,7 +55,7 @@ def setting_pairs(settings: Sequence[Setting], differ: Differ, options: Options)
         differing = {name for name in one.values if one.values[name] != other.values[name]}
         turns = [(x, y) for x, y in ((one, other), (other, one)) if differ(x.values, y.values, differing)]
         for x, y in turns[:1]:
-            agreed = agreement(x.of, y.of, level=options.level, draws=DRAWS, seed=options.seed)
+            agreed = agreement(x.of, y.of, families=x.families, level=options.level, draws=DRAWS, seed=options.seed)
             found.append(SettingPair(x, y, agreed))
     return found
 
@@ -110,11 +110,13 @@ def _p(value: float) -> str:
 
 
 class Change(NamedTuple):
-    """How much better y's scores are than x's, over the encoders that both have, taken as a sample of encoders."""
+    """How much better y's scores are than x's, over the encoders that both have, taken as a sample of encoders.
+
+    Encoders of one family count once, with their mean."""
 
     mean: float
     interval: tuple[float, float] | None
-    """None for two encoders or fewer, or if all changed alike."""
+    """None for two families or fewer, or if all changed alike."""
     least: tuple[str, float]
     most: tuple[str, float]
 
@@ -123,10 +125,12 @@ def change(pair: SettingPair, level: float) -> Change:
     """In merit: more is better."""
     names = pair.found.encoders
     found = merit(only(pair.y.of, names)) - merit(only(pair.x.of, names))
-    mean, count = float(found.mean()), len(found)
+    _, family = np.unique([pair.x.families[name] for name in names], return_inverse=True)
+    means = np.bincount(family, found) / np.bincount(family)
+    mean, count = float(means.mean()), len(means)
     interval = None
-    if count > 2 and np.ptp(found) > 0:
-        half = float(stats.t.ppf((1 + level) / 2, count - 1) * found.std(ddof=1) / np.sqrt(count))
+    if count > 2 and np.ptp(means) > 0:
+        half = float(stats.t.ppf((1 + level) / 2, count - 1) * means.std(ddof=1) / np.sqrt(count))
         interval = (mean - half, mean + half)
     low, high = int(found.argmin()), int(found.argmax())
     return Change(mean, interval, (names[low], float(found[low])), (names[high], float(found[high])))

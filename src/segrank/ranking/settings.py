@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import polars as pl
 
@@ -14,6 +15,7 @@ from segrank.errors import RankingError
 from segrank.ranking.cell import Cell
 from segrank.ranking.comparable import Block, comparable
 from segrank.ranking.estimate_block import BlockEstimate, estimate_block
+from segrank.ranking.families import families_of
 from segrank.ranking.intervals import Estimates
 from segrank.ranking.leaderboard import Options, Unscored
 from segrank.ranking.ranks import FloatArray, merit
@@ -53,6 +55,11 @@ class Setting:
     def merit(self) -> FloatArray:
         """(encoders,): the scores, turned so that higher is better."""
         return merit(self.of)
+
+    @cached_property
+    def families(self) -> Mapping[str, str]:
+        """Encoder -> family: of one family they are no independent evidence on encoders in general."""
+        return families_of(self.rows)
 
 
 def settings_of(

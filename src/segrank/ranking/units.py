@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-from segrank.cards import CARDS, Card, card_of
+from segrank.ranking.families import card_for
 from segrank.ranking.settings import Setting
 from segrank.ranking.where import as_shown
 
@@ -82,11 +82,6 @@ def units_of(settings: Sequence[Setting], text: Sequence[str], numbers: Sequence
     )
 
 
-def card_for(encoder: str) -> Card | None:
-    """The card of an encoder that is called by a card's name, by timm's name, or by a reference."""
-    return CARDS.get(encoder) or card_of(encoder) or card_of(f"timm:{encoder}")
-
-
 def _table(settings: Sequence[Setting], text: Sequence[str], numbers: Sequence[str]) -> pl.DataFrame:
     """A row for each setting and encoder: family, label, value, runs, and the columns asked for."""
     parts = []
@@ -98,7 +93,7 @@ def _table(settings: Sequence[Setting], text: Sequence[str], numbers: Sequence[s
             first.select(
                 "label",
                 pl.lit(at).alias(_AT),
-                pl.Series("family", _families(first), pl.String),
+                pl.Series("family", [setting.families[label] for label in first["label"]], pl.String),
                 pl.Series("value", [values[label] for label in first["label"]], pl.Float64),
                 pl.Series("runs", [list(runs[label]) for label in first["label"]], pl.List(pl.String)),
                 *(pl.Series(name, _facts(first, name), pl.String) for name in sorted({*text, "card_objective"})),
@@ -115,13 +110,6 @@ def _facts(rows: pl.DataFrame, column: str) -> list[str | None]:
         return [None if missing else text for text, missing in zip(shown, rows[column].is_null(), strict=True)]
     cards = [card_for(encoder) for encoder in rows["encoder_id"]]
     return [_as_text(card.to_data().get(column.removeprefix("card_"))) if card else None for card in cards]
-
-
-def _families(rows: pl.DataFrame) -> list[str]:
-    """As the table says; an encoder that is its own family may have a card by its name."""
-    pairs = rows.select("encoder_id", "label", "family").rows()
-    cards = [card_for(encoder) if family == label else None for encoder, label, family in pairs]
-    return [card.family if card else family for card, family in zip(cards, rows["family"], strict=True)]
 
 
 def _as_text(value: Any) -> str | None:
