@@ -148,3 +148,10 @@ def _samples(board: Board, options: Options) -> str:
 
 def _list(texts: Sequence[str], most: int = 12) -> str:
     return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+
+
+def chance(value: float | None) -> str:
+    """Never 0 or 1: it comes from draws."""
+    if value is None:
+        return ""
+    return "<0.01" if value < 0.005 else ">0.99" if value > 0.995 else f"{value:.2f}"

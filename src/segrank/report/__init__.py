@@ -1,1 +1,1 @@
-"""From what the ranking half found to what a person opens, reads and cites. No torch."""
+"""What rankings come to, for people: sheets of text, and one page. No torch here."""

@@ -10,9 +10,9 @@ import polars as pl
 
 from segrank.ranking.agree import Agreements, Pair
 from segrank.ranking.ranks import holm
-from segrank.report.figures.axes import by_place, chart_of, headings, layered, letters_px, slanted_px, told
+from segrank.report.figures.axes import by_place, chart_of, fitted, headings, layered, letters_px, overhang_px, told
 from segrank.report.figures.figure import DOUBLE, Figure, Size
-from segrank.report.figures.labels import labels, room, short
+from segrank.report.figures.labels import short
 
 _SCHEMA = pl.Schema(
     {"x": pl.String, "y": pl.String, "column": pl.Int64, "row": pl.Int64, "tau": pl.Float64, "low": pl.Float64}
@@ -59,7 +59,7 @@ def _pair(row: dict[str, Any]) -> str:
 
 def _table(agreements: Agreements) -> pl.DataFrame:
     place = {id(setting): at for at, setting in enumerate(agreements.settings)}
-    apart = _apart(agreements)
+    different = apart(agreements)
     repeated: dict[int, float] = {}
     rows: list[dict[str, Any]] = []
     for pair in agreements.pairs:
@@ -76,7 +76,7 @@ def _table(agreements: Agreements) -> pl.DataFrame:
             "low": interval.low if interval else None,
             "high": interval.high if interval else None,
             "encoders": len(found.encoders),
-            "differ": apart.get(id(pair)),
+            "differ": different.get(id(pair)),
         }
         tau = "–" if found.tau is None else f"{found.tau:.2f}{'*' * bool(both['differ'])}"
         look = "none" if found.tau is None else "strong" if abs(found.tau) >= _STRONG else "weak"
@@ -92,7 +92,7 @@ def _table(agreements: Agreements) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_SCHEMA)
 
 
-def _apart(agreements: Agreements) -> dict[int, bool]:
+def apart(agreements: Agreements) -> dict[int, bool]:
     """Pair -> whether noise does not explain how its orders differ, corrected for the number of pairs."""
     judged = [(pair, pair.found.same_order) for pair in agreements.pairs]
     known: list[tuple[Pair, float]] = [(pair, p) for pair, p in judged if p is not None]
@@ -101,7 +101,7 @@ def _apart(agreements: Agreements) -> dict[int, bool]:
 
 
 def _chart(table: pl.DataFrame, settings: list[str], size: Size) -> alt.LayerChart:
-    names = labels(settings, min(28, room(0.25, size.width_px, size.font_px)))
+    names = fitted(settings, 0.25, size)
     beside = letters_px(max(map(len, names)), size)
     cell = min((size.width_px - beside) / len(settings), _WIDEST * size.font_px)
     every = alt.Scale(domain=list(range(len(settings))))
@@ -118,15 +118,24 @@ def _chart(table: pl.DataFrame, settings: list[str], size: Size) -> alt.LayerCha
         looks("strong", "weak").mark_rect(style="cell").encode(x=x, y=left, color=colour, tooltip=tooltip),
         looks("interval", "none", "own").mark_rect(style="empty-cell").encode(x=x, y=y, tooltip=tooltip),
     ]
-    if cell >= letters_px(len("0.99*"), size):
-        small: dict[str, Any] = {"fontSize": size.font_px * 0.85}
-        if cell < letters_px(len("0.12 to 0.34"), size):
-            small |= {"lineBreak": " to ", "dy": -size.font_px * 0.45}
-        texts: dict[str, dict[str, Any]] = {
-            "weak": {"style": "on-weak"}, "strong": {"style": "on-strong"}, "none": {}, "own": {"fontStyle": "italic"},
-            "interval": small,
-        }  # fmt: skip
-        layers += [looks(look).mark_text(**how).encode(x=x, y=y, text="text:N") for look, how in texts.items()]
-    over = slanted_px(names[-1], size) - cell / 2
+    layers += [looks(look).mark_text(**how).encode(x=x, y=y, text="text:N") for look, how in _texts(cell, size).items()]
+    over = overhang_px(names, cell, size)
     height = max(min(cell, 2.4 * size.font_px), size.font_px)
     return layered(layers, size, alt.Step(height), width_px=beside + cell * len(settings), right_px=over)
+
+
+def _texts(cell_px: float, size: Size) -> dict[str, dict[str, Any]]:
+    """Look -> how its text is written. Where there is little room it is small; where there is less, intervals stay
+    away: the table has them."""
+    font = size.font_px * min(max(cell_px / letters_px(len(".12*"), size), 0.6), 1)
+    taus: dict[str, dict[str, Any]] = {
+        "weak": {"style": "on-weak", "fontSize": font},
+        "strong": {"style": "on-strong", "fontSize": font},
+        "none": {"fontSize": font},
+        "own": {"fontStyle": "italic", "fontSize": font},
+    }
+    if cell_px >= letters_px(len("0.12 to 0.34"), size):
+        return taus | {"interval": {"fontSize": 0.85 * font}}
+    if cell_px >= 0.85 * letters_px(len("0.12"), size):
+        return taus | {"interval": {"fontSize": 0.85 * font, "lineBreak": " to ", "dy": -0.45 * font}}
+    return taus

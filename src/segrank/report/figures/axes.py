@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import altair as alt
 import polars as pl
 
 from segrank.report.figures.figure import Size
-from segrank.report.figures.labels import printable
+from segrank.report.figures.labels import labels, printable, room
 
 SIDES = ("left", "right", "top", "bottom")
 _SLANT = -40
 """Degrees."""
+_LONGEST = 56
+"""Label, in letters."""
 GAP = "\N{NO-BREAK SPACE}" * 2
 """Between two things in one label: other spaces become one."""
 
@@ -59,9 +62,16 @@ def letters_px(number: int, size: Size) -> float:
     return number * 0.55 * size.font_px
 
 
-def slanted_px(text: str, size: Size) -> float:
-    """About how far a slanted heading reaches to the right."""
-    return letters_px(len(text), size) * math.cos(math.radians(_SLANT))
+def fitted(names: Sequence[str], share: float, size: Size) -> list[str]:
+    """Labels that take a share of the width at most."""
+    return labels(names, min(_LONGEST, room(share, size.width_px, size.font_px)))
+
+
+def overhang_px(names: Sequence[str], column_px: float, size: Size) -> float:
+    """About how far slanted headings of columns reach beyond the last column; less than 0 if they do not."""
+    columns = [(len(names) - at - 0.5) * column_px for at in range(len(names))]
+    slanted = [letters_px(len(name), size) * math.cos(math.radians(_SLANT)) for name in names]
+    return max(reach - left for reach, left in zip(slanted, columns, strict=True))
 
 
 def quantity(title: str) -> alt.Axis:
@@ -84,6 +94,34 @@ def told(table: pl.DataFrame, *columns: str) -> list[alt.Tooltip]:
         alt.Tooltip(f"{column}:{kind}", format=".4~g") if kind == "Q" else alt.Tooltip(f"{column}:{kind}")
         for column, kind in kinds.items()
     ]
+
+
+MOST_KINDS = 5
+"""So many colours, shapes and dashes are told apart."""
+
+
+def with_kinds(table: pl.DataFrame, column: str, names: Sequence[str]) -> pl.DataFrame:
+    """With the column `kind`: the place of a row's name among the first names, or nothing."""
+    kinds = {name: at for at, name in enumerate(names[:MOST_KINDS])}
+    return table.with_columns(pl.col(column).replace_strict(kinds, default=None, return_dtype=pl.Int64).alias("kind"))
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """How the kinds of `with_kinds` look: by colour and, with it, by dash or shape."""
+
+    colour: alt.Color
+    dash: alt.StrokeDash
+    shape: alt.Shape
+
+    @classmethod
+    def of(cls, number: int, legend: alt.Legend | None = None) -> Kinds:
+        scale = alt.Scale(domain=list(range(min(number, MOST_KINDS))))
+        return cls(
+            alt.Color("kind:N", scale=scale, legend=legend),
+            alt.StrokeDash("kind:N", scale=scale, legend=None),
+            alt.Shape("kind:N", scale=scale, legend=legend),
+        )
 
 
 def layered(

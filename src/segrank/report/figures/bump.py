@@ -10,12 +10,24 @@ import polars as pl
 from scipy import stats
 
 from segrank.ranking.settings import Setting
-from segrank.report.figures.axes import GAP, by_place, chart_of, headings, layered, letters_px, slanted_px, told
+from segrank.report.figures.axes import (
+    GAP,
+    MOST_KINDS,
+    Kinds,
+    by_place,
+    chart_of,
+    fitted,
+    headings,
+    layered,
+    letters_px,
+    overhang_px,
+    told,
+    with_kinds,
+)
 from segrank.report.figures.figure import DOUBLE, Figure, Size
-from segrank.report.figures.labels import labels, room, short
+from segrank.report.figures.labels import labels, short
 
 _LEADERS = 3
-_MOST_COLOURED = 5
 _WIDEST = 16
 """Between two settings, in sizes of the text."""
 _SCHEMA = pl.Schema(
@@ -44,11 +56,8 @@ def bump(settings: Sequence[Setting], *, size: Size = DOUBLE) -> Figure | None:
         (pl.col("rank").max() - pl.col("rank").min()).alias("moved"), pl.col("rank").first()
     ).sort("moved", "rank", descending=[True, False])  # fmt: skip
     leaders = table.filter(pl.col("at") == 0).sort("place")["encoder"].to_list()[:_LEADERS]
-    coloured = list(dict.fromkeys([*leaders, *moved["encoder"]]))[:_MOST_COLOURED]
-    kinds = {name: at for at, name in enumerate(coloured)}
-    table = table.with_columns(
-        pl.col("encoder").replace_strict(kinds, default=None, return_dtype=pl.Int64).alias("kind")
-    )
+    coloured = list(dict.fromkeys([*leaders, *moved["encoder"]]))[:MOST_KINDS]
+    table = with_kinds(table, "encoder", coloured)
     most, by = moved["encoder"][0], moved["moved"][0]
     left_out = {name for one in settings for name in one.of.encoders} - set(shared)
     return Figure(
@@ -85,8 +94,7 @@ def _table(settings: Sequence[Setting], shared: Sequence[str]) -> pl.DataFrame:
 def _chart(
     table: pl.DataFrame, settings: Sequence[str], shared: Sequence[str], coloured: int, size: Size
 ) -> alt.LayerChart:
-    width = min(36, room(0.27, size.width_px, size.font_px))
-    name = dict(zip(shared, labels(shared, width), strict=True))
+    name = dict(zip(shared, fitted(shared, 0.27, size), strict=True))
 
     def ends(at: int) -> list[str]:
         of = table.filter(pl.col("at") == at).sort("place")
@@ -98,7 +106,7 @@ def _chart(
     between = min((size.width_px - 2 * beside) / len(settings), _WIDEST * size.font_px)
     slanted = letters_px(max(map(len, columns)) + 1, size) > between
     x = alt.X("at:O", axis=headings(columns, slanted=slanted, grid=True), scale=alt.Scale(padding=0.3))
-    over = slanted_px(columns[-1], size) - beside if slanted else 0
+    over = overhang_px(columns, between, size) - beside if slanted else 0
 
     def y(at: int | None) -> alt.Y:
         axis = None if at is None else alt.Axis(
@@ -106,17 +114,14 @@ def _chart(
         )  # fmt: skip
         return alt.Y("place:O", axis=axis)
 
-    grey, kinds = (chart_of(table.filter(pl.col("kind").is_null() == is_grey)) for is_grey in (True, False))
-    scale = alt.Scale(domain=list(range(coloured)))
-    colour = alt.Color("kind:N", scale=scale, legend=None)
-    dash = alt.StrokeDash("kind:N", scale=scale, legend=None)
-    shape = alt.Shape("kind:N", scale=scale, legend=None)
+    grey, lines = (chart_of(table.filter(pl.col("kind").is_null() == is_grey)) for is_grey in (True, False))
+    kinds = Kinds.of(coloured)
     tooltip = told(table, "encoder", "setting", "rank", "score")
     layers = [
         grey.mark_line(style="background-line").encode(x=x, y=y(0), detail="line:N"),
         grey.mark_point(style="background-dot", filled=True).encode(x=x, y=y(len(settings) - 1), tooltip=tooltip),
-        kinds.mark_line().encode(x=x, y=y(None), color=colour, strokeDash=dash),
-        kinds.mark_point(filled=True).encode(x=x, y=y(None), color=colour, shape=shape, tooltip=tooltip),
+        lines.mark_line().encode(x=x, y=y(None), color=kinds.colour, strokeDash=kinds.dash),
+        lines.mark_point(filled=True).encode(x=x, y=y(None), color=kinds.colour, shape=kinds.shape, tooltip=tooltip),
     ]
     wide = 2 * beside + between * len(settings)
     return layered(layers, size, alt.Step(size.font_px * 1.7), width_px=wide, right_px=over)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from segrank.ranking.results import Metric
-from segrank.ranking.words import title
+from segrank.ranking.words import OVERALL, title
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,4 @@ def unit_of(metric: Metric) -> Unit:
     return Unit(metric, name, f"{name}{' (%)' if metric.share else ''}{better}")
 
 
-of_overall = Unit(Metric("overall", "higher"), "overall score", "overall score (standard deviations)")
-
-
-def probability(value: float | None) -> str:
-    """Never 0 or 1: it comes from draws."""
-    if value is None:
-        return ""
-    return "<0.01" if value < 0.005 else ">0.99" if value > 0.995 else f"{value:.2f}"
+OF_OVERALL = Unit(OVERALL, "overall score", "overall score (standard deviations)")
