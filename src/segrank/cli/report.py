@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,10 +23,26 @@ from segrank.cli.results_options import (
 )
 from segrank.store import DEFAULT_STORE
 
+Form = Literal["html", "latex", "markdown", "json", "csv", "parquet", "svg", "pdf", "png"]
+Width = Literal["single", "double"]
+PICTURES: tuple[Form, ...] = ("svg", "pdf", "png")
+
 
 def report(
     source: SourceArgument = Path(DEFAULT_STORE),
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The page.")] = Path("report.html"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|FOLDER", help="What to write; report.html, or as --format says.", show_default=False
+        ),
+    ] = None,
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--format",
+            help="latex, markdown, json: one file. csv, parquet: a folder of tables. svg, pdf, png: of charts.",
+        ),
+    ] = "html",
     metrics: MetricsOption = "",
     where: WhereOption = [],  # noqa: B006
     across: SettingsOption = [],  # noqa: B006
@@ -34,6 +50,11 @@ def report(
         list[str],
         typer.Option(metavar="FIELD=VALUE", help="Whose order a cheaper protocol should keep; by default the dearest."),
     ] = [],  # noqa: B006
+    width: Annotated[
+        Width | None,
+        typer.Option(help="Of svg, pdf and png: a column of a paper (3.3 inches) or both (6.9; the default)."),
+    ] = None,
+    dark: Annotated[bool, typer.Option("--dark", help="svg, pdf and png on a dark ground.")] = False,
     title: Annotated[str, typer.Option(help="Of the page.")] = "",
     open_it: Annotated[bool, typer.Option("--open", help="Show it in a browser.")] = False,
     resamples: ResamplesOption = 10_000,
@@ -45,22 +66,30 @@ def report(
 ) -> None:
     """Write one page with all that is known of a study: the answer first, then what it rests on.
 
-    It is one file that loads nothing: it opens from disk, without a network, and prints.
+    It is one file that loads nothing: it opens from disk, without a network, and prints. With --format the same as
+    tables for a paper or a program, in which every number names its runs, or as charts at the width of a paper.
 
     Examples: `segrank report`, `segrank report --where seed=0 --out seed0.html`,
+    `segrank report --format latex`, `segrank report --format pdf --width single`,
     `segrank report results.csv --column encoder=backbone --metrics miou,depth:rmse`
 
     docs/report.md tells what is on it.
     """
-    from segrank.console.output import out as console
+    from segrank.console.output import out as output
     from segrank.data.official import OFFICIAL
     from segrank.progress import ConsoleReporter, plain
     from segrank.ranking.leaderboard import Options
     from segrank.ranking.table import results_of
     from segrank.report.build import page_of
+    from segrank.report.export import DEFAULT_OUT, export
+    from segrank.report.figures.figure import SIZES
     from segrank.report.study import read_study
     from segrank.report.write import write_page
 
+    if form not in PICTURES and (width or dark):
+        raise typer.BadParameter("--width and --dark are for svg, pdf and png")
+    if form != "html" and (title or open_it):
+        raise typer.BadParameter("--title and --open are for html")
     names = listed(metrics)
     results = open_results(source, names, column, same, delimiter)
     with ConsoleReporter() as reporter:
@@ -74,8 +103,13 @@ def report(
             options=Options(resamples=resamples, seed=seed, group_images=group_images),
             on_step=lambda done, total: reporter.advance("read the results", done, total),
         )
+    console, out = output(), out or Path("report.html" if form == "html" else DEFAULT_OUT[form])
+    if form != "html":
+        for path, size in export(study, form, out, size=SIZES[width or "double"], theme="dark" if dark else "light"):
+            console.print(plain(f"{path}: {size / 1e3:,.0f} kB"))
+        return
     licences = {name: official.card.licence for name, official in OFFICIAL.items()}
     size = write_page(page_of(study, title=title, licences=licences), out)
-    console().print(plain(f"{out}: {size / 1e6:.1f} MB"))
+    console.print(plain(f"{out}: {size / 1e6:.1f} MB"))
     if open_it:
         typer.launch(str(out))

@@ -10,13 +10,14 @@ from typing import Any
 import polars as pl
 
 from segrank.console.output import out
-from segrank.console.tables import markdown_table, one_line, print_csv, print_table
+from segrank.console.tables import print_table
 from segrank.progress import plain
 from segrank.ranking.compare import Compared, Comparison
 from segrank.ranking.compare_words import answer, digits_of, probability, remarks
 from segrank.ranking.results import Metric
 from segrank.ranking.where import cut
 from segrank.ranking.words import shown, title
+from segrank.report.sheets.written import csv_text, markdown_table, one_line
 
 _NAME_WIDTH = 40
 _TEXT = ("encoder", "class", "image", "for")
@@ -56,7 +57,7 @@ def _print_markdown(comparison: Comparison, most: int) -> None:
 
 
 def _print_csv(comparison: Comparison, most: int) -> None:
-    print_csv(frame(comparison))
+    print(csv_text(frame(comparison)), end="")
 
 
 def _print_json(comparison: Comparison, most: int) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 import polars as pl
 
 from segrank.console.output import out
-from segrank.console.tables import markdown_table, one_line, print_csv, print_table
+from segrank.console.tables import print_table
 from segrank.progress import plain
 from segrank.ranking.compare_words import probability
 from segrank.ranking.place import TOGETHER, Placed, Placement
 from segrank.ranking.place_words import answer, remarks
 from segrank.ranking.results import Metric
 from segrank.ranking.words import digits_for, shown, title
+from segrank.report.sheets.written import csv_text, markdown_table, one_line
 
 _TEXT = ("encoder", "the new one is")
 _OVERALL = Metric("overall", "higher")
@@ -44,7 +45,7 @@ def _print_markdown(placement: Placement) -> None:
 
 
 def _print_csv(placement: Placement) -> None:
-    print_csv(frame(placement))
+    print(csv_text(frame(placement)), end="")
 
 
 def _print_json(placement: Placement) -> None:

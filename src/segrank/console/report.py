@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from segrank.console.output import out
-from segrank.console.tables import markdown_table, one_line, print_csv, print_table
+from segrank.console.tables import print_table
 from segrank.progress import plain
 from segrank.ranking.where import cut
 from segrank.report.sheets.sheet import Report, Sheet
+from segrank.report.sheets.written import csv_text, markdown_table, one_line
 
 _WIDTH = 36
 """Of names in a terminal's table: longer ones are cut there, and nowhere else."""
@@ -73,7 +74,7 @@ def _print_json(report: Report) -> None:
 
 FORMATS: dict[str, Callable[[Report], None]] = {
     "table": _print_table,
-    "csv": lambda report: print_csv(report.frame),
+    "csv": lambda report: print(csv_text(report.frame), end=""),
     "json": _print_json,
     "markdown": _print_markdown,
 }

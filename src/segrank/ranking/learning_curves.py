@@ -9,6 +9,7 @@ from segrank.ranking.convergence import last_quarter
 from segrank.ranking.results import Results
 from segrank.ranking.settings import Setting
 
+_SCORED_ALIKE = ("eval_digest", "eval_split", "corruption", "severity")
 SCHEMA = pl.Schema(
     {"encoder": pl.String, "progress": pl.Float64, "score": pl.Float64, "seeds": pl.Int64, "images": pl.Int64}
 )
@@ -28,7 +29,10 @@ def learning_curves(results: Results, setting: Setting) -> pl.DataFrame:
     if results.rows.is_empty() or metric not in results.rows.columns:
         return pl.DataFrame(schema=SCHEMA)
     encoder = {run: name for name, runs in zip(cell.encoders, cell.runs, strict=True) for run in runs}
-    along = results.rows.filter(pl.col("run").is_in(list(encoder)), pl.col("own"), pl.col(metric).is_finite())
+    # of one run, scored as its final evaluation was, on the same split of the same images as they are
+    along = results.rows.filter(pl.col("run").is_in(list(encoder)), pl.col(metric).is_finite()).join(
+        setting.rows.select("run", *_SCORED_ALIKE).unique("run"), on=["run", *_SCORED_ALIKE], nulls_equal=True
+    )
     points = along.select("run", "progress", pl.col(metric).alias("score"), "images")
     if results.store is not None and metric == MIOU:
         ends = last_quarter(results.store, [setting])

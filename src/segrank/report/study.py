@@ -16,6 +16,8 @@ from segrank.ranking.comparable import comparable
 from segrank.ranking.diagnostics import Diagnosis, diagnose
 from segrank.ranking.effects import Effects, effects
 from segrank.ranking.leaderboard import Leaderboard, Options
+from segrank.ranking.learning_curves import SCHEMA as CURVES
+from segrank.ranking.learning_curves import learning_curves
 from segrank.ranking.protocol_costs import costs_of
 from segrank.ranking.rank_results import rank_results
 from segrank.ranking.recommend import Recommendation, Wanted, recommend
@@ -43,6 +45,8 @@ class Part:
     setting: Setting
     board: Leaderboard
     along: AlongTheWay | None
+    curves: pl.DataFrame
+    """See `learning_curves`; without rows where nothing was scored along the way."""
 
     @property
     def name(self) -> str:
@@ -106,7 +110,12 @@ def read_study(
     settings, notes = _settings(results, chosen, where, across, options)
     on_step(1, steps)
     parts = tuple(
-        Part(setting, _board(results, setting, options), along_the_way(along, setting) if along else None)
+        Part(
+            setting,
+            _board(results, setting, options),
+            along_the_way(along, setting) if along else None,
+            learning_curves(along, setting) if along else pl.DataFrame(schema=CURVES),
+        )
         for setting in settings
     )
     on_step(2, steps)

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from segrank.ranking.compare import Compared
-from segrank.ranking.intervals import LEVEL
+from segrank.ranking.standard_errors import LEVEL
 from segrank.report.figures.axes import (
     MOST_KINDS,
     Kinds,

@@ -11,12 +11,12 @@ from segrank.report.figures.figure import Figure
 from segrank.report.section import Section
 from segrank.report.study import Part, Study
 
-_PER_UNIT = 10_000
+PER_UNIT = 10_000
 """IoU is kept in whole ten-thousandths."""
 
 
 def classes(study: Study, figures: Sequence[Figure]) -> Section:
-    found = {part.name: of for part in study.parts if (of := _of_part(part, study.records))}
+    found = {part.name: of for part in study.parts if (of := class_scores(part, study.records))}
     if not found:
         return Section("classes", "Classes", "IoU of single classes is known of the runs of a store only.")
     return Section(
@@ -27,11 +27,11 @@ def classes(study: Study, figures: Sequence[Figure]) -> Section:
         "segrank compare A B gives their intervals.",
         figures=figures,
         widget="classes",
-        data={"settings": list(found), "parts": list(found.values()), "per_unit": _PER_UNIT},
+        data={"settings": list(found), "parts": list(found.values()), "per_unit": PER_UNIT},
     )
 
 
-def _of_part(part: Part, records: Mapping[str, Record]) -> dict[str, Any]:
+def class_scores(part: Part, records: Mapping[str, Record]) -> dict[str, Any]:
     """Means over seeds, from the evaluations behind the ranking; empty if nothing can be read."""
     sums: dict[str, dict[str, list[float]]] = {}
     names: dict[str, None] = {}
@@ -64,4 +64,4 @@ def _apart(names: Sequence[str]) -> list[str]:
 
 
 def _whole(values: Sequence[float] | None) -> int | None:
-    return round(_PER_UNIT * sum(values) / len(values)) if values else None
+    return round(PER_UNIT * sum(values) / len(values)) if values else None

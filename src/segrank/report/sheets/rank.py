@@ -7,7 +7,7 @@ from collections.abc import Callable
 from segrank.ranking.export import as_data, frame
 from segrank.ranking.leaderboard import Board, Entry, Leaderboard
 from segrank.ranking.results import Metric
-from segrank.ranking.words import OVERALL, digits_for, headline, remarks, shown, title
+from segrank.ranking.words import OVERALL, chance, digits_for, headline, remarks, shown, title
 from segrank.report.sheets.sheet import Report, Sheet
 
 _SPARED = ("GFLOP", "ms/image", "M param.", "memory GiB", "mean rank", "train h", "licence", "seeds", "note")
@@ -55,7 +55,7 @@ def _columns(board: Board, metric: Metric, unit: str, level: str) -> dict[str, C
         unit: lambda e: "" if e.score is None else shown(e.score, metric, digits),
         f"{level} interval": lambda e: " to ".join(shown(end, metric, digits) for end in e.interval or ()),
         "ranks": lambda e: " to ".join(map(str, dict.fromkeys(e.rank_interval or ()))),
-        "P(best)": lambda e: _probability(e.best),
+        "P(best)": lambda e: chance(e.best),
         "group": lambda e: e.group,
         "mean rank": lambda e: _text(e.mean_rank, ".2f"),
         "seeds": lambda e: str(len(e.seeds)),
@@ -89,10 +89,3 @@ _FACTS: dict[str, Cell] = {
 
 def _text(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
-
-
-def _probability(value: float | None) -> str:
-    """Never 0 or 1: it comes from draws."""
-    if value is None:
-        return ""
-    return "<0.01" if value < 0.005 else ">0.99" if value > 0.995 else f"{value:.2f}"
