@@ -26,6 +26,7 @@ CLASSES = 19
         ("eva02-small", {"patch_size": 14, "crop": 224}),
         ("sam-base", {"crop": 512}),
         ("sam-base", {"crop": (256, 384), "freeze": True}),
+        ("dinov2-small", {"trained_blocks": 3}),
         ("small:plain", {"decoder": "eomt"}),
         ("small:rope", {"decoder": "eomt", "freeze": True, "patch_size": 8}),
     ],

@@ -17,11 +17,11 @@ from segrank.cli.diagnose import diagnose
 from segrank.cli.effects import effects
 from segrank.cli.encoders import encoders_app
 from segrank.cli.place import place
+from segrank.cli.plan import plan
 from segrank.cli.pretrain import pretrain
 from segrank.cli.rank import rank
 from segrank.cli.recommend import recommend
 from segrank.cli.report import report
-from segrank.cli.stores import export, gc, import_, merge
 from segrank.console import evaluations, output
 from segrank.console.data import print_dataset_report, print_kept
 from segrank.console.runs import print_record, print_running, print_runs
@@ -308,9 +308,8 @@ def cache(
     print_kept(kept)
 
 
-for verb in (rank, compare, place, agree, recommend, effects, diagnose, report, pretrain, merge, export, gc):
+for verb in (plan, rank, compare, place, agree, recommend, effects, diagnose, report, pretrain):
     app.command()(verb)
-app.command("import")(import_)
 
 
 def main() -> None:

@@ -89,3 +89,21 @@ def precision_for(spec: RunSpec, device: str) -> Precision:
     if spec.precision == "fp16" and device == "cpu":
         raise SpecError("precision=fp16 needs a GPU", fix="set precision to bf16 or fp32")
     return spec.precision
+
+
+@functools.cache
+def gpu_model() -> str:
+    """Of this machine's first GPU, as `torch.cuda.get_device_name` calls it; empty where there is none."""
+    if not visible_gpus():
+        return ""
+    try:
+        asked = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return asked.stdout.splitlines()[0].strip()
+    except (OSError, IndexError, subprocess.SubprocessError):
+        return ""

@@ -7,14 +7,16 @@ weights. Norms, activations and losses are left out, as torch's counter leaves t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from segrank.decoders import sizes
 from segrank.encoders.sam_window import window_size
 from segrank.spec import RunSpec
 from segrank.study.network import Transformer, transformer_of
+from segrank.study.trained_part import trained_part
 
-_SAM_GLOBAL = 4
+SAM_GLOBAL = 4
 """Blocks of SAM's encoder that attend over the whole grid, in every size (arXiv 2304.02643)."""
 
 
@@ -65,18 +67,21 @@ def work_of(spec: RunSpec, classes: int) -> Work | None:
     shared = sizes.shared_blocks(net.depth) if spec.decoder == "eomt" else 0
     blocks = _blocks(net, grid, net.depth - shared)
     decoder = _DECODERS[spec.decoder](net, tokens, classes, spec.patch_size)
-    encoder_parameters = net.parameters(spec.patch_size, tokens)
-    backward = 2 * (decoder.training - decoder.once)
-    if spec.freeze:
+    own_parameters = net.parameters(spec.patch_size, tokens)
+    part = trained_part(
+        spec, dim=net.dim, depth=net.depth, tokens=tokens if net.windowed else tokens + 1, embed=embed,
+        linear=blocks.linear, attention=blocks.attention, parameters=own_parameters,
+    )  # fmt: skip
+    flops = embed + sum(blocks) + part.added_flops
+    backward = 2 * (decoder.training - decoder.once) + part.backward_flops
+    if spec.freeze or (spec.lora_rank and spec.decoder == "eomt"):
         backward -= decoder.to_frozen
-    else:
-        backward += 2 * sum(blocks) + embed  # images need no gradient
     return Work(
-        forward_flops=embed + sum(blocks) + decoder.evaluation,
-        train_flops=embed + sum(blocks) + decoder.training + backward,
-        encoder_parameters=encoder_parameters,
+        forward_flops=flops + decoder.evaluation,
+        train_flops=flops + decoder.training + backward,
+        encoder_parameters=own_parameters + part.added_parameters,
         decoder_parameters=decoder.parameters,
-        trained_parameters=decoder.parameters + (0 if spec.freeze else encoder_parameters),
+        trained_parameters=decoder.parameters + part.parameters,
     )
 
 
@@ -89,7 +94,7 @@ def _blocks(net: Transformer, grid: tuple[int, int], depth: int) -> _Blocks:
         return _Blocks(
             2 * tokens * net.block_parameters // net.depth * depth, depth * _attention(tokens, tokens, net.dim)
         )
-    whole = min(_SAM_GLOBAL, depth)
+    whole = min(SAM_GLOBAL, depth)
     side = window_size(max(grid))
     padded = -(-rows // side) * side * (-(-columns // side) * side)  # grids are filled up with whole windows
     linear = 2 * tokens * net.block_parameters // net.depth * depth
@@ -147,4 +152,8 @@ def _eomt(net: Transformer, tokens: int, classes: int, patch: int) -> _Decoder:
     )
 
 
-_DECODERS = {"linear": _linear, "mask2former": _mask2former, "eomt": _eomt}
+_DECODERS: dict[str, Callable[[Transformer, int, int, int], _Decoder]] = {
+    "linear": _linear,
+    "mask2former": _mask2former,
+    "eomt": _eomt,
+}
