@@ -95,13 +95,16 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
+LOOKING_PARTS = ("segrank.cli", "segrank.console", "segrank.study.", "segrank.stores.", *RIGHT)
+
+
 def test_planning_and_looking_need_no_torch() -> None:
     modules = [
         "segrank",
         *sorted(WAIST & TREES.keys()),
         "segrank.inputs",
         "segrank.data",
-        *(name for name in TREES if name.startswith(("segrank.cli", "segrank.console", "segrank.study.", *RIGHT))),
+        *(name for name in TREES if name.startswith(LOOKING_PARTS)),
     ]
     # in one process, since starting one for each takes a second; the first that brings a library is the one to look at
     code = f"""
@@ -118,7 +121,7 @@ LOOKING = [
     ["--help"], ["run", "--help"], ["fields"], ["datasets"], ["datasets", "gta5"], ["show", "--store", "nowhere"],
     ["rank", "results.csv"], ["compare", "a", "b", "results.csv"], ["place", "a", "results.csv"],
     ["agree", "results.csv", "--metrics", "miou,f1"], ["effects", "results.csv"], ["diagnose", "results.csv"],
-    ["plan", "recommended"], ["recommend", "results.csv", "--metrics", "miou,f1", "--target", "f1"],
+    ["recommend", "results.csv", "--metrics", "miou,f1", "--target", "f1"], ["gc", "--store", "."], ["plan", "recommended"],
 ]  # fmt: skip
 """Calls of verbs that only look."""
 

@@ -130,14 +130,19 @@ def read_evaluations(folders: Iterable[Path]) -> tuple[Evaluation, ...]:
 
 def write_evaluation(folder: Path, evaluation: Evaluation, counts: pl.DataFrame) -> Evaluation:
     """Write `folder/<key>/` whole or not at all. Returns what is there now, with the sha256 of its counts."""
+    table = io.BytesIO()  # written to a full disk, polars would raise an error of its own
+    counts.write_parquet(table, compression="zstd", statistics=False)
+    return copy_evaluation(folder, evaluation, table.getvalue())
+
+
+def copy_evaluation(folder: Path, evaluation: Evaluation, counts: bytes) -> Evaluation:
+    """`write_evaluation` of counts that are a file's already."""
     final = folder / evaluation.key
     temporary = folder / f".{evaluation.key}.{uuid.uuid4().hex[:8]}.tmp"
     temporary.mkdir(parents=True)
     try:
-        table = io.BytesIO()  # written to a full disk, polars would raise an error of its own
-        counts.write_parquet(table, compression="zstd", statistics=False)
-        write_whole(temporary / "counts.parquet", table.getvalue())
-        written = evaluation.model_copy(update={"counts_sha256": digest(temporary / "counts.parquet")})
+        write_whole(temporary / "counts.parquet", counts)
+        written = evaluation.model_copy(update={"counts_sha256": digest(counts)})
         write_whole(temporary / "scores.json", written.to_json())
         with contextlib.suppress(FileExistsError):
             try:

@@ -129,22 +129,34 @@ class Store:
         Raises:
             StoreError: it is not there, or not as it was published.
         """
-        folder = self.run_folder(record.key)
-        for path in (folder / name, folder / "attempts" / record.attempt / name):
-            if path.is_file():
-                if digest(path) != record.files.get(name):
-                    raise StoreError(f"{path} is not as it was published: its sha256 differs", fix="restore it")
-                return path
+        if (path := self.find_file(record, name)) is not None:
+            if digest(path) != record.files.get(name):
+                raise StoreError(f"{path} is not as it was published: its sha256 differs", fix="restore it")
+            return path
         raise StoreError(f"run {record.key} kept no {name}", fix="run it again into a new store, keeping its weights")
+
+    def find_file(self, record: Record, name: str) -> Path | None:
+        """As `file`, whatever is in it; none if it is not there."""
+        folder = self.run_folder(record.key)
+        places = (folder / name, folder / "attempts" / record.attempt / name)
+        return next((path for path in places if path.is_file()), None)
 
     def counts(self, evaluation: Evaluation) -> pl.DataFrame:
         """The per-image counts behind an evaluation's scores."""
+        return pl.read_parquet(self.counts_file(evaluation))
+
+    def counts_file(self, evaluation: Evaluation) -> Path:
+        """Where these counts lie.
+
+        Raises:
+            StoreError: they are not there, or not as they were written.
+        """
         for folder in self._evaluation_folders(evaluation.run, attempt="*"):
             path = folder / evaluation.key / "counts.parquet"
             if path.is_file():
                 if digest(path) != evaluation.counts_sha256:
                     raise StoreError(f"{path} is not as it was written: its sha256 differs", fix="restore it")
-                return pl.read_parquet(path)
+                return path
         raise StoreError(f"the counts of evaluation {evaluation.key} are gone", fix="evaluate the run again")
 
     def add_evaluation(self, evaluation: Evaluation, counts: pl.DataFrame) -> Evaluation:

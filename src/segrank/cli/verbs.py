@@ -22,6 +22,7 @@ from segrank.cli.pretrain import pretrain
 from segrank.cli.rank import rank
 from segrank.cli.recommend import recommend
 from segrank.cli.report import report
+from segrank.cli.stores import export, gc, import_, merge
 from segrank.console import evaluations, output
 from segrank.console.data import print_dataset_report, print_kept
 from segrank.console.runs import print_record, print_running, print_runs
@@ -308,8 +309,9 @@ def cache(
     print_kept(kept)
 
 
-for verb in (plan, rank, compare, place, agree, recommend, effects, diagnose, report, pretrain):
+for verb in (plan, rank, compare, place, agree, recommend, effects, diagnose, report, pretrain, merge, export, gc):
     app.command()(verb)
+app.command("import")(import_)
 
 
 def main() -> None:
