@@ -121,7 +121,8 @@ LOOKING = [
     ["--help"], ["run", "--help"], ["fields"], ["datasets"], ["datasets", "gta5"], ["show", "--store", "nowhere"],
     ["rank", "results.csv"], ["compare", "a", "b", "results.csv"], ["place", "a", "results.csv"],
     ["agree", "results.csv", "--metrics", "miou,f1"], ["effects", "results.csv"], ["diagnose", "results.csv"],
-    ["recommend", "results.csv", "--metrics", "miou,f1", "--target", "f1"], ["gc", "--store", "."], ["plan", "recommended"],
+    ["recommend", "results.csv", "--metrics", "miou,f1", "--target", "f1"], ["gc", "--store", "."],
+    ["plan", "recommended"],
 ]  # fmt: skip
 """Calls of verbs that only look."""
 
