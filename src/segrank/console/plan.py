@@ -12,8 +12,9 @@ from typing import Any
 import polars as pl
 
 from segrank.console.output import out
-from segrank.console.tables import print_csv, print_table
+from segrank.console.tables import print_table
 from segrank.progress import plain
+from segrank.report.sheets.written import csv_text
 from segrank.study.plan import PlannedRun, StudyPlan, Total
 
 _TEXT = {"setting", "encoder", "status", "rests on"}
@@ -154,7 +155,7 @@ def advice(plan: StudyPlan) -> list[str]:
 
 
 def _print_csv(plan: StudyPlan, each_run: bool) -> None:
-    print_csv(pl.DataFrame([_flat(run) for run in plan.runs], infer_schema_length=None))
+    print(csv_text(pl.DataFrame([_flat(run) for run in plan.runs], infer_schema_length=None)), end="")
 
 
 def _print_json(plan: StudyPlan, each_run: bool) -> None:
