@@ -237,7 +237,7 @@ def test_every_option_of_run_is_a_field_or_a_parameter_and_every_parameter_has_o
     renamed = {"checkpoint_every": "checkpoint_every_s"}
     settings = {renamed.get(name, name) for name in options} - {"file", "assignments", "help"}
     assert settings <= RunSpec.model_fields.keys() | function.keys()
-    assert function.keys() - {"spec", "reporter"} <= settings
+    assert function.keys() - {"spec", "reporter", "key"} <= settings  # a key is what a study expects of its workers
 
 
 def test_every_option_of_run_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

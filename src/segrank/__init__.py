@@ -28,8 +28,15 @@ from segrank.store import Store
 if TYPE_CHECKING:
     from segrank.rescore import evaluate_run, predict_images
     from segrank.runner import run
+    from segrank.study.run_study import run_study
 
-_NEED_TORCH = {"run": "runner", "evaluate_run": "rescore", "predict_images": "rescore"}
+_LATER = {
+    "run": "runner",
+    "evaluate_run": "rescore",
+    "predict_images": "rescore",
+    "run_study": "study.run_study",
+}
+"""Where what is imported when it is first used comes from; all but the last bring torch."""
 
 __all__ = [
     "ClaimError",
@@ -48,11 +55,12 @@ __all__ = [
     "predict_images",
     "read_spec",
     "run",
+    "run_study",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _NEED_TORCH:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"segrank.{_NEED_TORCH[name]}"), name)
+    value = globals()[name] = getattr(import_module(f"segrank.{_LATER[name]}"), name)
     return value

@@ -47,7 +47,19 @@ def _started(pid: int) -> str:
 
 def this_process() -> dict[str, Any]:
     """By which `is_alive_here` will know it."""
-    return {"machine": _this_machine(), "pid": os.getpid(), "process_started": _started(os.getpid())}
+    return _process(os.getpid())
+
+
+def parent_process() -> dict[str, Any]:
+    """Likewise of the process that started this one; empty if it is gone already."""
+    try:
+        return _process(os.getppid())
+    except psutil.Error:
+        return {}
+
+
+def _process(pid: int) -> dict[str, Any]:
+    return {"machine": _this_machine(), "pid": pid, "process_started": _started(pid)}
 
 
 def _read(path: Path) -> dict[str, Any]:

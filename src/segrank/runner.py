@@ -11,7 +11,7 @@ from segrank.assemble import check_devices, make_fabric, resolve_device, resolve
 from segrank.attempt import Attempt
 from segrank.encoders.reference import card_of_weights, encoder_digests
 from segrank.encoders.whereabouts import whereabouts
-from segrank.errors import ClaimError, SegrankError, SpecError, StoreError
+from segrank.errors import ClaimError, DataError, SegrankError, SpecError, StoreError
 from segrank.inputs import data_lines, identify, open_data
 from segrank.progress import Reporter, Silent
 from segrank.record import Record
@@ -34,6 +34,7 @@ def run(
     checkpoint_every_s: float = 300.0,
     keep_weights: bool = True,
     reporter: Reporter | None = None,
+    key: str = "",
 ) -> Record:
     """Do a run, or go on with one, or find it done.
 
@@ -51,6 +52,7 @@ def run(
         checkpoint_every_s: at most this much training is lost when the process dies.
         keep_weights: without them a run cannot be evaluated again.
         reporter: where progress goes; nowhere by default.
+        key: what the run's key has to come to, where somebody has computed it elsewhere.
 
     Returns:
         The record: `ok`, or `interrupted` after a signal, in which case the same call goes on.
@@ -75,7 +77,13 @@ def run(
     _look_for_weights(spec, reporter if first and reporter is not None else Silent())
     data = open_data(spec, root)
     identity = identify(spec, data.train_split, precision)
-    key, results = key_of(identity), Store(store)
+    expected, key, results = key, key_of(identity), Store(store)
+    if expected not in ("", key):
+        raise DataError(
+            f"what this run reads here makes it run {key}, not {expected}",
+            wanted="the data, weights and encoder that its study found where it was started",
+            fix="copy them from there, or start the study here",
+        )
 
     if first and results.published(key):
         return _finished(results, key, spec, root, device, reporter or Silent())

@@ -22,7 +22,19 @@ from segrank.cli.pretrain import pretrain
 from segrank.cli.rank import rank
 from segrank.cli.recommend import recommend
 from segrank.cli.report import report
+from segrank.cli.run_options import (
+    CheckpointOption,
+    DeviceOption,
+    DevicesOption,
+    KeepWeightsOption,
+    MicroBatchOption,
+    RootOption,
+    SetOption,
+    StoreOption,
+    WorkersOption,
+)
 from segrank.cli.stores import export, gc, import_, merge
+from segrank.cli.study import status, study, work
 from segrank.console import evaluations, output
 from segrank.console.data import print_dataset_report, print_kept
 from segrank.console.runs import print_record, print_running, print_runs
@@ -44,14 +56,6 @@ data_app = typer.Typer(help="Look at datasets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(encoders_app, name="encoders")
 
-StoreOption = Annotated[
-    Path, typer.Option("--store", envvar="SEGRANK_STORE", help="The results folder.", show_default=True)
-]
-RootOption = Annotated[
-    Path | None,
-    typer.Option(help="Where named datasets lie, in their archives or unpacked; by default $SEGRANK_DATA."),
-]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The beginning of a run's key.")]
 
 
@@ -66,19 +70,15 @@ def run(
     ] = "",
     weights: Annotated[str, typer.Option(help="`pretrained` (default), `random`, a file, or a folder of them.")] = "",
     dataset: Annotated[str, typer.Option(help="A name, as `segrank datasets` lists them, or a YAML file.")] = "",
-    assignments: Annotated[
-        list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any field of the spec; can be repeated.")
-    ] = [],  # noqa: B006
+    assignments: SetOption = [],  # noqa: B006
     store: StoreOption = Path(DEFAULT_STORE),
     root: RootOption = None,
     device: DeviceOption = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="GPUs to train on together (DDP).")] = 1,
-    workers: Annotated[
-        int | None, typer.Option(min=0, max=256, help="Processes that prepare data, for each device.")
-    ] = None,
-    micro_batch: Annotated[int | None, typer.Option(min=1, help="Images per forward pass on a device.")] = None,
-    checkpoint_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Work that a kill may cost.")] = 300,
-    keep_weights: Annotated[bool, typer.Option(help="Keep the trained weights, to evaluate and predict with.")] = True,
+    devices: DevicesOption = 1,
+    workers: WorkersOption = None,
+    micro_batch: MicroBatchOption = None,
+    checkpoint_every: CheckpointOption = 300,
+    keep_weights: KeepWeightsOption = True,
 ) -> None:
     """Fine-tune one encoder on one dataset and score it.
 
@@ -309,7 +309,11 @@ def cache(
     print_kept(kept)
 
 
-for verb in (plan, rank, compare, place, agree, recommend, effects, diagnose, report, pretrain, merge, export, gc):
+app.command()(plan)
+app.command()(study)
+app.command()(status)
+app.command(hidden=True)(work)
+for verb in (rank, compare, place, agree, recommend, effects, diagnose, report, pretrain, merge, export, gc):
     app.command()(verb)
 app.command("import")(import_)
 

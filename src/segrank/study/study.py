@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from segrank.cards import CARDS
+from segrank.cards import CARDS, card_of
 from segrank.errors import SpecError
 from segrank.files import nearest, read_yaml
 from segrank.spec import RunSpec, files_beside, spec_error
@@ -43,6 +43,8 @@ class Study:
     there after a while is a whole ranking."""
     absent: tuple[tuple[str, str], ...] = ()
     """Encoder and setting of cells that stay empty, since there is no such variant of the encoder."""
+    source: str = ""
+    """Text of the file that says so."""
 
 
 def _names(value: object) -> object:
@@ -119,6 +121,26 @@ def read_study(
     return _expand(file, path, {**file.set, **(overrides or {})})
 
 
+def study_of(specs: Sequence[RunSpec], name: str = "specs") -> Study:
+    """A study that is a list of specs. Its settings are called after the fields that differ within the list.
+
+    Raises:
+        SpecError: the list is empty, or holds too many.
+    """
+    if not 1 <= len(specs) <= MAX_RUNS:
+        raise SpecError(f"a study of {len(specs)} runs", wanted=f"1 to {MAX_RUNS}")
+    fields = [spec.model_dump(exclude={"encoder", "weights", "seed"}) for spec in specs]
+    varied = [name for name in fields[0] if len({str(one[name]) for one in fields}) > 1]
+    settings = [", ".join(f"{name}={one[name]}" for name in varied) or "base" for one in fields]
+    cells = [Cell(_called(spec), setting, spec) for spec, setting in zip(specs, settings, strict=True)]
+    return Study(name, "", tuple(cells))
+
+
+def _called(spec: RunSpec) -> str:
+    card = card_of(spec.encoder, spec.weights) if spec.weights in ("pretrained", "random") else None
+    return card.name if card else spec.encoder
+
+
 def _expand(file: _File, path: Path, common: dict[str, Any]) -> Study:
     own = _own_settings(file)
     names = _setting_names(file)
@@ -139,7 +161,8 @@ def _expand(file: _File, path: Path, common: dict[str, Any]) -> Study:
                 cells.append(Cell(encoder, name, spec))
             elif seed == file.seeds[0]:
                 absent.append((encoder, name))
-    return Study(file.name or path.stem, file.about, tuple(cells), tuple(absent))
+    source = path.read_text(encoding="utf-8")
+    return Study(file.name or path.stem, file.about, tuple(cells), tuple(absent), source)
 
 
 def _own_settings(file: _File) -> dict[str, Setting]:

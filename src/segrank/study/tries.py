@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import time
 import uuid
+from collections.abc import Container
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from segrank.attempt import newest_step
-from segrank.claims import this_process
+from segrank.claims import is_alive_here, parent_process, this_process
 from segrank.files import write_whole
+from segrank.study.executor import STDERR
 
 Outcome = Literal["failed", "killed", "interrupted", "busy"]
 """Of a try: its own error; an end without a word, or for being stuck; a stop that was asked for; somebody else was at
@@ -48,6 +51,8 @@ class Try:
         facts = {
             "began": datetime.now(UTC).isoformat(timespec="microseconds"),
             **this_process(),
+            "started_by": parent_process(),
+            "gpus": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
             "step": newest_step(run),
         }
         one = cls(run / "tries" / f"{uuid.uuid4().hex[:12]}.json", facts)
@@ -98,6 +103,33 @@ def end(path: Path, facts: dict[str, Any], outcome: Outcome, error: str = "") ->
     write_whole(path, json.dumps({**facts, "outcome": outcome, "error": error[-MAX_ERROR:]}))
 
 
+def orphan(run: Path) -> dict[str, Any] | None:
+    """A living process of this machine that is at the run while the one that had started it is gone."""
+    for one in read_tries(run).values():
+        starter = one.get("started_by")
+        if "outcome" not in one and is_alive_here(one) and isinstance(starter, dict) and not is_alive_here(starter):
+            return one
+    return None
+
+
+def close_open_ones(run: Path, error: str, *, but: Container[Path] = ()) -> int:
+    """Give those that no living process is known to be at the outcome `killed`; how many there are, closed before too.
+
+    Args:
+        but: those of before, which are none of the caller's.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    count = 0
+    for path, facts in read_tries(run).items():
+        if path not in but and not is_alive_here(facts):
+            count += 1
+            if "outcome" not in facts:
+                end(path, facts, "killed", error)
+    return count
+
+
 def add_failure(run: Path, error: str) -> None:
     """For a start that came to nothing before there was a try.
 
@@ -113,5 +145,7 @@ def failures(tries: dict[Path, dict[str, Any]], step: int) -> list[dict[str, Any
 
 
 def forget(run: Path) -> None:
-    """Remove what there is of tries: the run is done, or is to be tried anew."""
+    """Remove what there is of tries and of what they said: the run is done, or is to be tried anew."""
     shutil.rmtree(run / "tries", ignore_errors=True)
+    with contextlib.suppress(OSError):
+        (run / STDERR).unlink()

@@ -1,0 +1,156 @@
+"""`segrank study`, `segrank status`, and the hidden `segrank work` that a study starts on each run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from segrank.cli.run_options import (
+    CheckpointOption,
+    DeviceOption,
+    DevicesOption,
+    KeepWeightsOption,
+    MicroBatchOption,
+    RootOption,
+    SetOption,
+    StoreOption,
+    WorkersOption,
+)
+from segrank.store import DEFAULT_STORE, Store
+from segrank.study.coordinator import HANG_S
+from segrank.study.state import TRIES
+
+NAME = "STUDY.yaml|NAME"
+
+
+def _shard(text: str) -> tuple[int, int]:
+    first, slash, second = text.partition("/")
+    if not (slash and first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+        raise typer.BadParameter(f"{text!r} is not i/n with 1 <= i <= n", param_hint="--shard")
+    return int(first), int(second)
+
+
+def study(
+    source: Annotated[str, typer.Argument(metavar=NAME, help="A study's file, or one that comes with segrank.")],
+    assignments: SetOption = [],  # noqa: B006
+    store: StoreOption = Path(DEFAULT_STORE),
+    root: RootOption = None,
+    device: DeviceOption = "auto",
+    devices: DevicesOption = 1,
+    workers: WorkersOption = None,
+    micro_batch: MicroBatchOption = None,
+    checkpoint_every: CheckpointOption = 300,
+    keep_weights: KeepWeightsOption = True,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Runs at once: by default one for each GPU, one on a CPU.")
+    ] = None,
+    tries: Annotated[
+        int, typer.Option(min=1, max=1000, help="Failures without progress after which a run is quarantined.")
+    ] = TRIES,
+    retry: Annotated[bool, typer.Option("--retry", help="Forget earlier failures, and try again.")] = False,
+    hang_after: Annotated[
+        float, typer.Option(min=30, metavar="SECONDS", help="Kill a run that reports no progress for so long.")
+    ] = HANG_S,
+    shard: Annotated[
+        str,
+        typer.Option(metavar="I/N", help="Every N-th run only, from the I-th: for machines without a scheduler."),
+    ] = "1/1",
+) -> None:
+    """Do all runs of a study: encoders x settings x seeds.
+
+    Stop it with Ctrl-C, kill it, lose the machine: the same command goes on. Runs that are done are not done again, in
+    whichever study they were. Ctrl-C saves a checkpoint of each run first; a second one does not wait for that.
+
+    Examples: `segrank study recommended --root /data`, `segrank study mine.yaml --set steps=2000 --jobs 2`
+
+    Exits with 0 if all runs are done, 1 if some failed or are missing, 130 after a stop. docs/studies.md tells how a
+    study is written and what happens to runs that fail.
+    """
+    from segrank.console.study import StudyBoard
+    from segrank.spec import parse_overrides
+    from segrank.study.run_study import run_study
+    from segrank.study.study import read_study
+
+    whole = read_study(source, parse_overrides(assignments))
+    with StudyBoard() as board:
+        result = run_study(
+            whole,
+            store=store,
+            root=root,
+            device=device,
+            devices=devices,
+            workers=workers,
+            micro_batch=micro_batch,
+            checkpoint_every_s=checkpoint_every,
+            keep_weights=keep_weights,
+            jobs=jobs,
+            tries=tries,
+            retry=retry,
+            hang_after_s=hang_after,
+            shard=_shard(shard),
+            board=board,
+        )
+    _print_status(Store(store), whole.name)
+    if result.stopped and not result.ok:
+        raise typer.Exit(130)
+    if not result.ok:
+        raise typer.Exit(1)
+
+
+def status(
+    name: Annotated[
+        str, typer.Argument(metavar="STUDY", help="Its name; without, the study of the store, or a line for each.")
+    ] = "",
+    store: StoreOption = Path(DEFAULT_STORE),
+) -> None:
+    """Say how a study stands: what is done, what runs and where, what failed and why. At any time."""
+    from segrank.console.output import out
+    from segrank.console.study import print_studies
+    from segrank.study.manifest import read_manifest, study_names
+
+    results = Store(store)
+    names = study_names(results)
+    if not name and not names:
+        out().print(f"no study was begun in {store}")
+    elif name or len(names) == 1:
+        _print_status(results, name or names[0])
+    else:
+        print_studies([(found, found.states(results)) for found in (read_manifest(results, each) for each in names)])
+
+
+def work(
+    run: Annotated[Path, typer.Argument(metavar="STORE/runs/KEY", help="The run's folder, with its spec.json.")],
+    root: RootOption = None,
+    device: DeviceOption = "auto",
+    devices: DevicesOption = 1,
+    workers: WorkersOption = None,
+    micro_batch: MicroBatchOption = None,
+    checkpoint_every: CheckpointOption = 300,
+    keep_weights: KeepWeightsOption = True,
+) -> None:
+    """Go on with one run of a study: what `segrank study` and its engines start."""
+    from segrank.progress import ConsoleReporter
+    from segrank.study.work import work as work_on
+
+    how: dict[str, Any] = {
+        "root": root,
+        "device": device,
+        "devices": devices,
+        "workers": workers,
+        "micro_batch": micro_batch,
+        "checkpoint_every_s": checkpoint_every,
+        "keep_weights": keep_weights,
+    }
+    with ConsoleReporter() as reporter:
+        code = work_on(run, reporter=reporter, **how)
+    raise typer.Exit(code)
+
+
+def _print_status(store: Store, name: str) -> None:
+    from segrank.console.study import print_status
+    from segrank.study.manifest import read_manifest
+
+    manifest = read_manifest(store, name)
+    print_status(manifest, manifest.states(store))
