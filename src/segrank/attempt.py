@@ -14,14 +14,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from segrank.claims import Claim
 from segrank.errors import ClaimError, StoreError
 from segrank.files import digest, fsync_folder, write_whole
 from segrank.record import Evaluation, Record, load
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from segrank.store import Store
 
 LOG = "log.jsonl"
@@ -56,6 +56,8 @@ class Attempt:
 
     def inherit(self, other: Path, *, step: int) -> None:
         """Take over an earlier attempt's step log and evaluations, up to its checkpoint at `step`."""
+        import polars as pl
+
         lines = (other / LOG).read_text(encoding="utf-8").splitlines(keepends=True)
         if len(lines) < step:
             raise StoreError(

@@ -83,8 +83,11 @@ class Claim:
         self._thread = threading.Thread(target=self._beat, name="segrank heartbeat", daemon=True)
 
     @classmethod
-    def take(cls, run: Path, token: str, *, notify: Callable[[str], None], silence_s: float = SILENCE_S) -> Claim:
+    def take(cls, run: Path, token: str, *, notify: Callable[[str], None], silence_s: float | None = None) -> Claim:
         """Claim the run folder `run`; a dead owner's claim is taken over.
+
+        Args:
+            silence_s: how long to watch the heartbeat of an owner on another machine; by default `SILENCE_S`.
 
         Raises:
             ClaimError: the owner is alive.
@@ -99,7 +102,7 @@ class Claim:
                 old = _read(claim.path)
             except FileNotFoundError:
                 continue
-            if _alive(run, old, notify, silence_s):
+            if _alive(run, old, notify, SILENCE_S if silence_s is None else silence_s):
                 raise ClaimError(
                     f"run {run.name} is being run by process {old.get('pid')} on {str(old.get('machine')).split()[0]}",
                     fix="wait for it, or stop it there; then give the same command again",

@@ -20,9 +20,8 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
 from pydantic import BaseModel
 
 from segrank.attempt import LOG, WEIGHTS, Attempt, read_evaluations, score_files, write_evaluation
@@ -30,6 +29,9 @@ from segrank.claims import Claim, is_alive_here
 from segrank.errors import ClaimError, StoreError
 from segrank.files import digest, fsync_folder, write_whole
 from segrank.record import Evaluation, Record, load
+
+if TYPE_CHECKING:
+    import polars as pl
 
 DEFAULT_STORE = "segrank-store"
 _KEY = re.compile(r"[0-9a-f]{16}")
@@ -143,6 +145,8 @@ class Store:
 
     def counts(self, evaluation: Evaluation) -> pl.DataFrame:
         """The per-image counts behind an evaluation's scores."""
+        import polars as pl
+
         return pl.read_parquet(self.counts_file(evaluation))
 
     def counts_file(self, evaluation: Evaluation) -> Path:
@@ -212,11 +216,13 @@ class Store:
                 path.parent.rename(target)
         fsync_folder(folder)
         shutil.rmtree(folder / "attempts", ignore_errors=True)
+        for left in folder.glob(".record.json.*.tmp"):  # by a kill just after the link
+            left.unlink(missing_ok=True)
 
     def tidy(self, key: str) -> None:
         """`settle` a published run, unless the process that published it is still at it."""
         folder = self.run_folder(key)
-        if (folder / "attempts").is_dir():
+        if (folder / "attempts").is_dir() or (folder / "claim").exists():
             with contextlib.suppress(ClaimError, OSError):  # a reader may lack the right to write
                 claim = Claim.take(folder, uuid.uuid4().hex[:12], notify=lambda _: None)
                 try:

@@ -20,7 +20,7 @@ from segrank.files import write_whole
 from segrank.store import Store
 from segrank.study.executor import STDERR, Executor, Job
 from segrank.study.state import TRIES, State, Status, read_state
-from segrank.study.tries import add_failure, close_open_ones, read_tries
+from segrank.study.tries import add_failure, close_open_ones, forget, read_tries
 from segrank.study.unit import Unit
 
 TICK_S = 0.2
@@ -150,8 +150,10 @@ class Coordinator:
         taken = {mine.index for mine in self._mine.values()}
         for index, state in enumerate(self.states):
             if state.status == "quarantined":
-                self._say(index, f"is quarantined: {_last_line(state.error)}")
-            elif state.status != "done" and index not in taken:
+                self._say(index, f"is quarantined: {headline(state.error)}")
+            elif state.status == "done":
+                self._tidy(index)
+            elif index not in taken:
                 self._queue.append(index)
 
     def _fill(self, now: float) -> None:
@@ -213,11 +215,24 @@ class Coordinator:
             mine = self._mine.pop(key)
             state = self.states[mine.index] = self._read(mine.index)
             if state.status == "done":
-                self._say(mine.index, _score(state))
+                self._done(mine.index)
             elif state.status == "running":  # by somebody else; or by this one, whom the engine holds for gone
                 self._elsewhere.add(mine.index)
+                self._pulses.pop(mine.index, None)
             elif not self._stopping or mine.why_killed:
                 self._ended(mine)
+
+    def _done(self, index: int) -> None:
+        self._say(index, _score(self.states[index]))
+        self._tidy(index)
+
+    def _tidy(self, index: int) -> None:
+        """Clear up what a process left that was killed between publishing its run and its end."""
+        key = self.units[index].key
+        run = self.store.run_folder(key)
+        if any((run / name).exists() for name in ("attempts", "claim", "tries")) and self.store.running(key) is None:
+            self.store.tidy(key)
+            forget(run)
 
     def _ended(self, mine: _Mine) -> None:
         """It came to no result: find out why, and see whether it is to be started again."""
@@ -225,26 +240,28 @@ class Coordinator:
         run, how = self.store.run_folder(unit.key), self.executor.how_it_ended(unit.key)
         why = mine.why_killed or f"it ended without a word{f' ({how})' if how else ''}{_said(run)}"
         try:
-            if not close_open_ones(run, why, but=mine.before):
-                add_failure(run, f"it ended before it began{f' ({how})' if how else ''}{_said(run)}")
+            ended = close_open_ones(run, why, but=mine.before)
+            if not ended:
+                ended = [add_failure(run, f"it ended before it began{f' ({how})' if how else ''}{_said(run)}")]
         except OSError as error:
             self._failed(mine.index, f"{why}; and its folder cannot be written: {error}")
             return
-        self._again(mine.index)
+        self._again(mine.index, ended[-1]["error"] if ended[-1]["outcome"] in ("failed", "killed") else "")
 
     def _failed(self, index: int, why: str) -> None:
         """A failure that its folder cannot take down."""
         self._unwritten.setdefault(index, []).append(why)
-        self._again(index)
+        self._again(index, why)
 
-    def _again(self, index: int) -> None:
-        before = self.states[index].failures
+    def _again(self, index: int, error: str) -> None:
+        """It is to be started once more, unless it failed often enough. Without an error it was only stopped."""
         state = self.states[index] = self._read(index)
         if state.status == "quarantined":
-            self._say(index, f"is quarantined after {state.failures} failures: {_last_line(state.error)}")
+            self._say(index, f"is quarantined after {state.failures} failures: {headline(error)}")
             return
-        if state.failures > before or state.status == "failed":
-            self._say(index, f"failed ({state.failures} of {self.care.tries}): {_last_line(state.error)}")
+        if error:
+            count = f"{state.failures} of {self.care.tries} failures there" if state.failures else "it got further"
+            self._say(index, f"failed at step {state.step} ({count}): {headline(error)}")
         self._later[index] = time.monotonic() + self.care.pause_s * 2 ** max(0, state.failures - 1)
 
     # ---------------------------------------------------------------- what goes on
@@ -256,9 +273,8 @@ class Coordinator:
             if state.status == "running" and state.progress != mine.progress:
                 mine.since, mine.progress = now, state.progress
             elif mine.progress is not None and now - mine.since > self.care.hang_s and not mine.why_killed:
-                mine.why_killed = (
-                    f"no progress for {self.care.hang_s:.0f} s at step {state.step} ({state.work}); killed"
-                )
+                at = f"step {state.step}" if state.work else "its start"
+                mine.why_killed = f"no progress for {self.care.hang_s:.0f} s after {at}: it hangs, and was killed"
                 self._say(mine.index, mine.why_killed)
                 self.executor.kill(self.units[mine.index].key)
         for index in list(self._elsewhere):
@@ -269,14 +285,13 @@ class Coordinator:
                 continue
             self._elsewhere.discard(index)
             if state.status == "running":  # not heard of any more
+                run = self.store.run_folder(self.units[index].key)
                 with contextlib.suppress(OSError):
-                    close_open_ones(
-                        self.store.run_folder(self.units[index].key), f"{state.by} was not heard of any more"
-                    )
+                    close_open_ones(run, f"{state.by} was not heard of any more")
             if state.status == "done":
-                self._say(index, _score(state))
+                self._done(index)
             elif state.status == "quarantined":
-                self._say(index, f"is quarantined: {_last_line(state.error)}")
+                self._say(index, f"is quarantined: {headline(state.error)}")
             else:
                 self._queue.append(index)
 
@@ -317,15 +332,16 @@ def _score(state: State) -> str:
     return f"done, mIoU {100 * miou:.2f}" if isinstance(miou, float) else "done"
 
 
-def _last_line(error: str) -> str:
-    return next((line for line in reversed(error.splitlines()) if line.strip()), "no word of why")[:300]
+def headline(error: str) -> str:
+    """The first line of an error."""
+    return next((line for line in error.splitlines() if line.strip()), "no word of why")[:300]
 
 
 def _said(run: Path) -> str:
     """The end of what its processes said, for an error that nobody explained."""
     with contextlib.suppress(OSError):
         text = (run / STDERR).read_bytes()[-1500:].decode(errors="replace").strip()
-        return f"; it said last:\n{text}" if text else ""
+        return f"; its last words: {text.splitlines()[-1]}\n{text}" if text else ""
     return ""
 
 

@@ -129,7 +129,7 @@ def run_study(
     if executor is None:
         gpus = [gpu.name for gpu in visible_gpus()] if device == "cuda" else []
         executor = local = LocalExecutor(gpus=gpus, gpus_each=devices, jobs=jobs)
-        adopted = _adopt(local, results, units, board)
+        adopted = adopt(local, results, units, board)
     command = work_command(
         root=root, device=device, devices=devices, workers=workers, micro_batch=micro_batch,
         checkpoint_every_s=checkpoint_every_s, keep_weights=keep_weights,
@@ -175,7 +175,7 @@ def _forgive(store: Store, units: Sequence[Unit], tries: int) -> None:
             forget(run)
 
 
-def _adopt(executor: LocalExecutor, store: Store, units: Sequence[Unit], board: Board) -> list[str]:
+def adopt(executor: LocalExecutor, store: Store, units: Sequence[Unit], board: Board) -> list[str]:
     """Processes that another coordinator had started here, and that have outlived it."""
     adopted = []
     for key in dict.fromkeys(unit.key for unit in units):

@@ -31,7 +31,7 @@ NOTE_EVERY_S = 5.0
 """Between rewrites of what a try is working on."""
 
 MAX_ERROR = 4000
-"""Characters of an error that are kept: its end, where the cause stands."""
+"""Characters of an error that are kept."""
 
 
 class Try:
@@ -94,13 +94,15 @@ def read_tries(run: Path) -> dict[Path, dict[str, Any]]:
     return dict(sorted(found.items(), key=lambda item: (str(item[1].get("began")), item[0].name)))
 
 
-def end(path: Path, facts: dict[str, Any], outcome: Outcome, error: str = "") -> None:
-    """Give a try its outcome: by itself, or by whoever saw that its process ended.
+def end(path: Path, facts: dict[str, Any], outcome: Outcome, error: str = "") -> dict[str, Any]:
+    """Give a try its outcome: by itself, or by whoever saw that its process ended. Returns what is known of it then.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    write_whole(path, json.dumps({**facts, "outcome": outcome, "error": error[-MAX_ERROR:]}))
+    facts = {**facts, "outcome": outcome, "error": error[:MAX_ERROR]}
+    write_whole(path, json.dumps(facts))
+    return facts
 
 
 def orphan(run: Path) -> dict[str, Any] | None:
@@ -112,31 +114,35 @@ def orphan(run: Path) -> dict[str, Any] | None:
     return None
 
 
-def close_open_ones(run: Path, error: str, *, but: Container[Path] = ()) -> int:
-    """Give those that no living process is known to be at the outcome `killed`; how many there are, closed before too.
+def close_open_ones(run: Path, error: str, *, but: Container[Path] = ()) -> list[dict[str, Any]]:
+    """Give those that no living process is known to be at the outcome `killed`.
 
     Args:
         but: those of before, which are none of the caller's.
 
+    Returns:
+        All that have ended, those that had an outcome already among them, oldest first.
+
     Raises:
         OSError: the folder cannot be written.
     """
-    count = 0
+    ended = []
     for path, facts in read_tries(run).items():
         if path not in but and not is_alive_here(facts):
-            count += 1
             if "outcome" not in facts:
-                end(path, facts, "killed", error)
-    return count
+                facts = end(path, facts, "killed", error)
+            ended.append(facts)
+    return ended
 
 
-def add_failure(run: Path, error: str) -> None:
+def add_failure(run: Path, error: str) -> dict[str, Any]:
     """For a start that came to nothing before there was a try.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    Try.begin(run).end("failed", error)
+    one = Try.begin(run)
+    return end(one.path, one.facts, "failed", error)
 
 
 def failures(tries: dict[Path, dict[str, Any]], step: int) -> list[dict[str, Any]]:

@@ -77,10 +77,10 @@ def _work(run: Path, reporter: Reporter, how: dict[str, Any]) -> int:
 
 
 def _told(error: BaseException) -> str:
-    """An error of ours says all; any other one needs the place where it came from."""
+    """The error first; one that is not ours needs the place where it came from as well."""
     notes = getattr(error, "__notes__", [])
-    frames = [] if isinstance(error, SegrankError) else ["".join(traceback.format_tb(error.__traceback__)[-3:])]
-    return "\n".join([*frames, f"{type(error).__name__}: {error}", *notes])
+    frames = [] if isinstance(error, SegrankError) else traceback.format_tb(error.__traceback__)[-3:]
+    return "\n".join([f"{type(error).__name__}: {error}", *notes, *frames])
 
 
 class _Noting:
