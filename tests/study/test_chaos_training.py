@@ -49,9 +49,9 @@ def test_ten_kills_of_real_training_change_no_bit(tmp_path: Path) -> None:
                 os.kill(pid, signal.SIGKILL)
     assert process.returncode == 0, said
     for unit in units:
-        whole, killed = (results(tmp_path / name, unit.key) for name in ("whole", "killed"))
-        assert killed.pop("attempts") > whole.pop("attempts") == 1
-        assert killed == whole
+        expected, found = (results(tmp_path / name, unit.key) for name in ("whole", "killed"))
+        assert found.pop("attempts") > expected.pop("attempts") == 1
+        assert found == expected
 
 
 def command(folder: Path, store: str) -> list[str]:

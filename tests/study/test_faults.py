@@ -22,6 +22,7 @@ from bench import PATIENCE_S, Bench, wait
 from light_run import EVERY, STEPS, key_for, units
 
 from segrank.attempt import checkpoints, newest_step
+from segrank.files import write_whole
 from segrank.store import Store
 from segrank.study import coordinator
 from segrank.study.coordinator import Care, Coordinator
@@ -220,12 +221,10 @@ def test_a_disk_that_refuses(bench: Bench, what: str, error: str) -> None:
 def test_a_folder_that_is_read_only_is_quarantined_and_the_study_goes_on(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = coordinator.write_whole
-
     def refused(path: Path, content: str) -> None:
         if path.parent.name == key_for(0):  # root may write anywhere, so the system's refusal is played
             raise OSError(30, "Read-only file system")
-        real(path, content)
+        write_whole(path, content)
 
     monkeypatch.setattr(coordinator, "write_whole", refused)
     read_only, other = bench.study(runs=2)
