@@ -133,7 +133,7 @@ class Coordinator:
                     return self.states
                 time.sleep(TICK_S)
         except KeyboardInterrupt:
-            for key in self._mine:
+            for key in () if self.executor.lasting else self._mine:
                 self.executor.kill(key)
             raise
         finally:
@@ -307,7 +307,9 @@ class Coordinator:
 
     def _stop(self) -> None:
         self._stopping = True
-        if self._mine:
+        if self.executor.lasting:
+            self._mine.clear()
+        elif self._mine:
             self.board.say(f"stopping {len(self._mine)} runs at their next checkpoint; Ctrl-C again kills them")
         for key in self._mine:
             self.executor.stop(key)

@@ -28,6 +28,9 @@ class Job:
 class Executor(Protocol):
     """An engine. One job for each key at a time."""
 
+    lasting: bool
+    """Whether its jobs are left to it when a study is stopped, to be found again by the next one."""
+
     @property
     def slots(self) -> int:
         """How many jobs it takes at once, those that wait in a queue of its own among them."""

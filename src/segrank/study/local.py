@@ -31,6 +31,8 @@ class LocalExecutor:
     They go on when that one dies; the same study started again adopts them.
     """
 
+    lasting = False
+
     def __init__(self, *, gpus: Sequence[str] = (), gpus_each: int = 1, jobs: int | None = None) -> None:
         """Args:
             gpus: as CUDA_VISIBLE_DEVICES names them; none for runs on the CPU.

@@ -44,6 +44,8 @@ class RayExecutor:
         SegrankError: nobody answers there, or anybody in the network could give it commands.
     """
 
+    lasting = False
+
     def __init__(self, address: str, *, cpus: float = 1, gpus: float = 0, at_once: int | None = None) -> None:
         _check(address)
         before = signal.getsignal(signal.SIGTERM)

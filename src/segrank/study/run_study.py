@@ -97,7 +97,7 @@ def run_study(
         retry: forget earlier failures, so that runs that were given up are tried again.
         hang_after_s: a run that reports no progress for so long is killed, and started again.
         shard: (i, n) does every n-th run only, from the i-th (of 1 to n): for n machines without a scheduler.
-        executor: an engine other than this machine's processes.
+        executor: an engine other than this machine's processes. Jobs of the study that it has already are watched.
         board: where progress goes; nowhere by default.
 
     Returns:
@@ -125,11 +125,12 @@ def run_study(
         board.say(f"missing: {one.encoder}, {one.setting}: {one.reason}")
     if retry:
         _forgive(results, units, tries)
-    adopted: list[str] = []
     if executor is None:
         gpus = [gpu.name for gpu in visible_gpus()] if device == "cuda" else []
         executor = local = LocalExecutor(gpus=gpus, gpus_each=devices, jobs=jobs)
         adopted = adopt(local, results, units, board)
+    else:
+        adopted = sorted({unit.key for unit in units} & executor.alive())
     command = work_command(
         root=root, device=device, devices=devices, workers=workers, micro_batch=micro_batch,
         checkpoint_every_s=checkpoint_every_s, keep_weights=keep_weights,
