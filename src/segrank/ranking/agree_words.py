@@ -32,7 +32,8 @@ def answer(agreements: Agreements) -> str:
         return f"{head} Whether any two orders differ by more than noise cannot be told."
     apart = int((holm(np.array(judged)) <= 1 - level).sum())
     of = f"{len(judged)} pairs" if len(judged) == len(known) else f"the {len(judged)} pairs with known errors"
-    return f"{head} In {apart or 'none'} of {of} the orders differ by more than {_noise(known)} explains."
+    do = "the orders differ" if apart else "do the orders differ"
+    return f"{head} In {apart or 'none'} of {of} {do} by more than {_noise(known)} explains."
 
 
 def _as_others(pair: Pair, pairs: Sequence[Pair]) -> str:
@@ -53,6 +54,8 @@ def _of_one(pair: Pair, level: float) -> str:
     head = f"tau between {names} is {tau_text(pair)}{interval}, over {counted(len(found.encoders), 'encoder')}."
     if found.if_same is None or found.same_order is None:
         return f"{head} Whether the orders differ by more than noise cannot be told."
+    if found.flipped == 0 and found.tau > 1 - 1e-9:
+        return f"{head} It is the same order in both."
     noise = f"Were the true orders the same, noise would leave {found.if_same.expected:.2f} ({ranged(found.if_same)})"
     if found.same_order <= 1 - level:
         return f"{head} {noise}: they differ by more than {_noise([pair])} explains."

@@ -115,7 +115,7 @@ def settings_of(
         )
         for name, of_block, (metric, _), (block, one) in zip(names, values, blocks, estimated, strict=True)
     ]
-    settings.sort(key=lambda setting: setting.name != BASE)
+    settings.sort(key=lambda setting: (setting.name != BASE, _changed(setting.values)))
     return tuple(settings), tuple(_notes(results, settings, left_out))
 
 
@@ -202,11 +202,13 @@ def _base(values: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
     def apart(of: Mapping[str, str]) -> int:
         return sum(of[name] != other[name] for other in values for name in of)
 
-    def changed(of: Mapping[str, str]) -> int:
-        fields = RunSpec.model_fields
-        return sum(value != str(fields[name].default).lower() for name, value in of.items() if name in fields)
+    return min(values, key=lambda of: (apart(of), _changed(of)))
 
-    return min(values, key=lambda of: (apart(of), changed(of)))
+
+def _changed(of: Mapping[str, str]) -> int:
+    """Fields of a spec that have not their defaults."""
+    fields = RunSpec.model_fields
+    return sum(value != str(fields[name].default).lower() for name, value in of.items() if name in fields)
 
 
 def _estimates(
