@@ -7,8 +7,9 @@ STORE ?= demo-store
 help:
 	@echo "make demo    rank three small encoders on generated scenes (about 3 minutes on 2 cores)"
 	@echo "make test    run the tests"
-	@echo "make check   lint, format and types"
+	@echo "make check   lint, format, types, and whether the docs build"
 	@echo "make format  let ruff format the code"
+	@echo "make docs    build the documentation site into site/"
 	@echo "make clean   remove the environment and the demo's store"
 
 .venv/installed: pyproject.toml constraints.txt
@@ -26,10 +27,15 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/zensical build --strict
+
+docs: .venv/installed
+	$(BIN)/zensical build --strict
+	@echo "open site/index.html"
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv $(STORE)
+	rm -rf .venv site .cache $(STORE)
