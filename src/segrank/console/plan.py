@@ -16,7 +16,6 @@ from segrank.console.tables import print_table
 from segrank.progress import plain
 from segrank.report.sheets.written import csv_text
 from segrank.study.plan import PlannedRun, StudyPlan, Total
-from segrank.report.sheets.written import csv_text
 
 _TEXT = {"setting", "encoder", "status", "rests on"}
 _MOST_ENCODERS = 4
