@@ -182,10 +182,17 @@ def _names(values: Sequence[Mapping[str, str]], metrics: Sequence[str] | None) -
     else:
         base = _base(values)
         apart = [{name: of[name] for name in fields if of[name] != base[name]} for of in values]
-        names = [", ".join(_shown(name, value) for name, value in of.items()) or BASE for of in apart]
+        short = [_own_value(of, values) or of for of in apart]
+        names = [", ".join(_shown(name, value) for name, value in of.items()) or BASE for of in short]
     if metrics is None:
         return names
     return [", ".join(filter(None, pair)) for pair in zip(metrics, names, strict=True)]
+
+
+def _own_value(apart: Mapping[str, str], values: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """What says what it is of, and no other setting has: `cityscapes` needs no crop beside it."""
+    own = [name for name in apart if name in _BARE and sum(of[name] == apart[name] for of in values) == 1]
+    return {name: apart[name] for name in own[:1]}
 
 
 def _distinct(values: Sequence[Mapping[str, str]]) -> set[tuple[str, ...]]:

@@ -32,21 +32,22 @@ class Fact:
 @dataclass(frozen=True)
 class Answer:
     headline: str
-    facts: Sequence[Fact]
+    beside: Sequence[Fact]
+    """The picture."""
+    below: Sequence[Fact]
     figures: Sequence[Figure]
 
 
 def answer_of(study: Study, figures: Sequence[Figure]) -> Answer:
     base = study.base
-    facts = [
+    beside = [
         _sure(base.board),
         Fact("Protocol", protocol_words(base, study), "protocol", "All of it"),
         _cost(study),
-        *_elsewhere(study),
-        *_signs(study),
         _missing(study),
+        *_signs(study),
     ]
-    return Answer(headline(base.board), facts, figures)
+    return Answer(headline(base.board), beside, _elsewhere(study), figures)
 
 
 def _sure(leaderboard: Leaderboard) -> Fact:

@@ -36,7 +36,7 @@ def page_of(study: Study, *, title: str = "", licences: Mapping[str, str] | None
     over = f" under {len(study.parts)} settings" if several else ""
     first = ranking_figure(study.base.board, size=PAGE)
     sections = [
-        ranking(study, [ranking_figure(part.board, size=PAGE) for part in study.parts[1:]]),
+        ranking(study),
         *([settings(study, _settings_figures(study)), cost(study, [])] if several else []),
         classes(study, []),
         along(study, []),

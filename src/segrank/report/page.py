@@ -28,8 +28,10 @@ from segrank.report.section import Section, Table
 from segrank.report.sheets.sheet import Sheet
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("theme.js", "grid.js", "runs.js", "charts.js", "classes.js", "images.js", "start.js")
+SCRIPTS = ("theme.js", "grid.js", "runs.js", "charts.js", "choices.js", "classes.js", "images.js", "start.js")
 """In this order."""
+_LONG = 34
+"""Text of a cell that is broken into lines."""
 STATIC_ROWS = 60
 """Of a table that is in the HTML; a longer one is made by scripts, a screen after another."""
 
@@ -51,8 +53,9 @@ def html(page: Page) -> str:
     sections = [_section(section, data) for section in page.sections]
     answer = {
         "headline": page.answer.headline,
-        "facts": page.answer.facts,
-        "figures": [_figure(figure, f"answer-{at}", data) for at, figure in enumerate(page.answer.figures)],
+        "beside": page.answer.beside,
+        "below": page.answer.below,
+        "figures": _figures(page.answer.figures, "answer", data, headline=page.answer.headline),
     }
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ASSETS), autoescape=True, undefined=jinja2.StrictUndefined
@@ -111,16 +114,29 @@ def _section(section: Section, data: dict[str, Any]) -> dict[str, Any]:
         "name": section.name,
         "title": section.title,
         "lead": section.lead,
-        "figures": [_figure(figure, f"{section.name}-{at}", data) for at, figure in enumerate(section.figures)],
+        "figures": _figures(section.figures, section.name, data),
         "tables": [_table(table, section.title, data) for table in section.tables],
+        "choices": [
+            {
+                "title": choice.title,
+                "figures": _figures(choice.figures, f"{section.name}-{at}", data),
+                "tables": [_table(table, choice.title, data) for table in choice.tables],
+            }
+            for at, choice in enumerate(section.choices)
+        ],
+        "findings": section.items,
         "remarks": section.remarks,
         "codes": section.codes,
         "widget": section.widget,
     }
 
 
-def _figure(figure: Figure, name: str, data: dict[str, Any]) -> dict[str, Any]:
-    """The chart once, and what makes it light or dark beside it."""
+def _figures(figures: Sequence[Figure], name: str, data: dict[str, Any], headline: str = "") -> list[dict[str, Any]]:
+    return [_figure(figure, f"{name}-{at}", data, headline) for at, figure in enumerate(figures)]
+
+
+def _figure(figure: Figure, name: str, data: dict[str, Any], headline: str) -> dict[str, Any]:
+    """The chart once, and what makes it light or dark beside it; what is said above it is not said below again."""
     spec = figure.spec("light")
     configs = {"light": spec.pop("config", {}), "dark": figure.spec("dark").get("config", {})}
     data["charts"][name] = spec
@@ -130,7 +146,7 @@ def _figure(figure: Figure, name: str, data: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
         "title": figure.title,
-        "alternative": figure.alternative,
+        "alternative": "" if figure.alternative == headline else figure.alternative,
         "table": _table(Table(f"{name}-numbers", _numbers(figure.table)), figure.title, data),
     }
 
@@ -151,10 +167,18 @@ def _table(table: Table, caption: str, data: dict[str, Any]) -> dict[str, Any]:
         "name": table.name,
         "title": table.sheet.title,
         "caption": caption,
-        "headings": [{"name": heading, "text": heading in table.sheet.text} for heading in headings],
+        "headings": [
+            {"name": heading, "look": _look(heading in table.sheet.text, column)}
+            for heading, column in zip(headings, zip(*rows, strict=True) if rows else [()] * len(headings), strict=True)
+        ],
         "head": next((at for at, heading in enumerate(headings) if heading in table.sheet.text), -1),
         "rows": [{"cells": cells, "runs": of} for cells, of in zip(rows, runs, strict=True)],
         "with_runs": bool(table.runs),
         "searched": table.searched,
         "lazy": lazy,
     }
+
+
+def _look(text: bool, cells: Sequence[str]) -> str:
+    """Classes of a column: text begins left, and only what is long is broken into lines."""
+    return " ".join(["text"] * text + ["long"] * (text and max(map(len, cells), default=0) > _LONG))

@@ -24,6 +24,26 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One of several that take the same place: what there is under one setting."""
+
+    title: str
+    figures: Sequence[Figure] = ()
+    tables: Sequence[Table] = ()
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that was found, in words."""
+
+    title: str
+    badge: str
+    texts: Sequence[str]
+    runs: Sequence[str] = ()
+    alarm: bool = False
+
+
+@dataclass(frozen=True)
 class Code:
     """Text to be copied."""
 
@@ -40,6 +60,8 @@ class Section:
     """What there is to see, in a sentence or a few."""
     figures: Sequence[Figure] = ()
     tables: Sequence[Table] = ()
+    choices: Sequence[Choice] = ()
+    items: Sequence[Item] = ()
     remarks: Sequence[str] = ()
     """What a reader has to know besides."""
     codes: Sequence[Code] = ()

@@ -12,9 +12,16 @@ class Grid {
   constructor(table, lazy) {
     this.table = table;
     this.body = table.tBodies[0];
-    this.text = [...table.tHead.rows[0].cells].map((heading) => heading.classList.contains("text"));
+    const headings = [...table.tHead.rows[0].cells];
+    this.look = headings.map((heading) => heading.className);
+    this.text = headings.map((heading) => heading.classList.contains("text"));
+    const after = this.text.indexOf(true) + 1; // where the column of runs is, if there is one
+    const counted = (of) => (of.length ? `${of.length} run${of.length === 1 ? "" : "s"}` : "");
     this.rows = lazy
-      ? lazy.rows.map((cells, at) => ({ at, cells, runs: lazy.runs?.[at] }))
+      ? lazy.rows.map((cells, at) => {
+        const runs = lazy.runs?.[at];
+        return { at, runs, cells: runs ? cells.toSpliced(after, 0, counted(runs)) : cells };
+      })
       : [...this.body.rows].map((row, at) => ({ at, cells: [...row.cells].map((cell) => cell.textContent.trim()), row }));
     const frame = table.closest(".grid");
     this.status = frame.querySelector(".status");
@@ -95,18 +102,14 @@ class Grid {
   element(row) {
     if (row.row) return row.row;
     const head = this.text.indexOf(true);
-    row.row = element("tr", {}, ...row.cells.map((cell, at) =>
-      at === head ? element("th", { scope: "row", class: "text" }, cell)
-        : element("td", this.text[at] ? { class: "text" } : {}, cell)));
-    if (row.runs) row.row.append(element("td", { class: "text" }, ...behind(row.runs)));
+    row.row = element("tr", {}, ...row.cells.map((cell, at) => {
+      if (at === head) return element("th", { scope: "row", class: this.look[at] }, cell);
+      const link = at === head + 1 && row.runs?.length && element("a", { href: "#runs", "data-runs": row.runs.join(" ") }, cell);
+      return element("td", { class: this.look[at] }, link || cell);
+    }));
     this.finish?.(row.row, row);
     return row.row;
   }
-}
-
-function behind(runs) {
-  const words = `${runs.length} run${runs.length === 1 ? "" : "s"}`;
-  return runs.length ? [element("a", { href: "#runs", "data-runs": runs.join(" ") }, words)] : [];
 }
 
 // Headings and rows made by a script, in the same frame as those of the page.

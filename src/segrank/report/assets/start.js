@@ -7,6 +7,7 @@ const widgets = { classes };
 for (const place of document.querySelectorAll(".widget")) {
   widgets[place.dataset.widget].start(place, data.parts[place.dataset.data]);
 }
+document.querySelectorAll(".choices").forEach(choices);
 runs.start();
 charts.start();
 if (matchMedia("(max-width: 40rem)").matches) document.querySelector("nav details").open = false;

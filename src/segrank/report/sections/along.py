@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from segrank.ranking.along_the_way import AlongTheWay
 from segrank.ranking.phrases import counted
 from segrank.report.figures.figure import Figure
 from segrank.report.section import Section, Table
 from segrank.report.sheets.sheet import Sheet
-from segrank.report.study import Study
+from segrank.report.study import Part, Study
 
 STABLE = 0.8
 """tau with the final order from which on an order is called stable here."""
@@ -19,32 +20,24 @@ def along(study: Study, figures: Sequence[Figure]) -> Section:
     if not parts:
         why = "No evaluations along the way: a table of results has none, and runs of very few steps neither."
         return Section("learning", "Learning curves", why)
-    stable = {part.name: found.stable_from(STABLE) for part, found in parts}
-    late = [name for name, progress in stable.items() if progress is None]
-    early = {name: progress for name, progress in stable.items() if progress is not None}
-    said = [f"{_named(name)} after {100 * progress:.3g} % of the steps" for name, progress in early.items()]
-    told = f"The order stays within tau {STABLE:g} of the final one from here on: {'; '.join(said)}." if said else ""
-    if late:
-        told += f" Not before the end: {', '.join(map(_named, late))}."
-    rows = [
-        [
-            part.name,
-            f"{100 * point.progress:.3g}",
-            "" if point.tau is None else f"{point.tau:.2f}",
-            str(point.encoders),
-            str(point.images),
-        ]
-        for part, found in parts
-        for point in found.points
-    ]
-    headings = ["setting", "% of the steps", "tau with its final order", "encoders", "images"]
+    steps = sorted({point.progress for _, found in parts for point in found.points})
+    rows = []
+    for part, found in parts:
+        tau = {point.progress: point.tau for point in found.points}
+        cells = ["" if (at := tau.get(progress)) is None else f"{at:.2f}" for progress in steps]
+        stable = found.stable_from(STABLE)
+        rows.append([part.name, *cells, "at the end" if stable is None else f"{100 * stable:.3g} %"])
+    headings = ["setting", *(f"{100 * progress:.3g} %" for progress in steps), "stable from"]
+    sheet = Sheet(
+        "Kendall's tau with the final order, after so much of the steps", headings, rows, frozenset({"setting"})
+    )
     images = parts[0][1].points[-1].images
     return Section(
         "learning",
         "Learning curves",
-        f"{told} Where curves still cross at the end, more steps may change the order.",
+        f"{_told(parts)} Where curves still cross at the end, more steps may change the order.",
         figures=figures,
-        tables=[Table("learning-0", Sheet("Stability of the order", headings, rows, frozenset({"setting"})))],
+        tables=[Table("learning-stability", sheet)],
         remarks=[
             f"Scores along the way are of part of the split ({counted(images, 'image')}) and in the precision of "
             "training; a run of fewer steps lowers its learning rate sooner and is not the same."
@@ -52,5 +45,13 @@ def along(study: Study, figures: Sequence[Figure]) -> Section:
     )
 
 
-def _named(name: str) -> str:
-    return name or "this setting"
+def _told(parts: Sequence[tuple[Part, AlongTheWay]]) -> str:
+    found = {part.name: along.stable_from(STABLE) for part, along in parts}
+    known = [progress for progress in found.values() if progress is not None]
+    late = [name for name, progress in found.items() if progress is None]
+    if not known:
+        return f"No order was within tau {STABLE:g} of the final one before the end of training."
+    low, high = (f"{100 * end:.3g} %" for end in (min(known), max(known)))
+    after = f"{low} of the steps" if low == high else f"{low} to {high} of the steps, by setting"
+    but = f", but of {', '.join(late)} only at the end" if late else ""
+    return f"The order stays within tau {STABLE:g} of the final one after {after}{but}."

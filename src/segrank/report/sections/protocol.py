@@ -16,6 +16,9 @@ from segrank.report.study import Study
 from segrank.spec import RunSpec, field_table
 
 _VERSIONS = ("segrank", "git", "python", "torch", "timm", "platform", "device", "devices", "workers")
+_CLASSES = {"classes": "classes of the dataset", "scored_classes": "classes that are scored"}
+_ELSEWHERE = (*_CLASSES, "train_digest", "eval_digest")
+"""Fields of a protocol that are too long for a table of fields."""
 _OF_RUNS = ("encoder", "weights", "seed")
 """Fields of a spec that are no part of a protocol."""
 
@@ -26,7 +29,7 @@ def protocol(study: Study, licences: Mapping[str, str]) -> Section:
         study: from a store, or a table, of which less is known.
         licences: of datasets, by name.
     """
-    tables = [Table("protocol-fields", _fields(study))]
+    tables = [Table(f"protocol-fields-{at}", sheet) for at, sheet in enumerate(_fields(study))]
     codes = []
     if study.results.store is not None:
         tables += [
@@ -48,23 +51,25 @@ def protocol(study: Study, licences: Mapping[str, str]) -> Section:
     )
 
 
-def _fields(study: Study) -> Sheet:
-    """Fields that differ come first."""
+def _fields(study: Study) -> list[Sheet]:
+    """Those in which settings differ beside each other, and those that all share."""
     meaning = {name: text for name, _, text in field_table()}
     protocols = [part.setting.block.protocol for part in study.parts]
     order = [name for name in study.results.protocol if name in protocols[0]]
     order += sorted(name for name in protocols[0] if name not in order)
-    names = [name for name in order if name not in ("classes", "scored_classes")]
-    names.sort(key=lambda name: len({of[name] for of in protocols}) == 1)
-    rows = [[name, *(of[name] for of in protocols), meaning.get(name, "")] for name in names]
-    rows += [
-        [label, *(str(_count(of[name])) for of in protocols), ""]
-        for name, label in (("classes", "classes of the dataset"), ("scored_classes", "classes that are scored"))
-        if all(name in of for of in protocols)
+    names = [name for name in order if name not in _ELSEWHERE]
+    differing = [name for name in names if len({of[name] for of in protocols}) > 1]
+    shared = [[name, protocols[0][name], meaning.get(name, "")] for name in names if name not in differing]
+    for name, label in _CLASSES.items():
+        if len(counts := {_count(of[name]) for of in protocols if name in of}) == 1:
+            shared.append([label, str(counts.pop()), ""])
+    headings = ["field", *(part.name or "value" for part in study.parts)]
+    rows = [[name, *(of[name] for of in protocols)] for name in differing]
+    alike = ("field", "value", "meaning")
+    return [
+        Sheet("What settings differ in", headings, rows, frozenset(headings)),
+        Sheet("What is the same in all" if rows else "Fields", alike, shared, frozenset(alike)),
     ]
-    settings = [part.name or "value" for part in study.parts]
-    headings = ["field", *settings, "meaning"]
-    return Sheet("Fields", headings, rows, frozenset(headings))
 
 
 def _count(classes: str) -> int:

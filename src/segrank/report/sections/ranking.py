@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 from segrank.ranking.leaderboard import Leaderboard
 from segrank.ranking.words import remarks
-from segrank.report.figures.figure import Figure
-from segrank.report.section import Section, Table
+from segrank.report.figures.figure import PAGE
+from segrank.report.figures.ranking import ranking as figure
+from segrank.report.section import Choice, Section, Table
 from segrank.report.sheets.rank import sheet
-from segrank.report.study import Study
+from segrank.report.study import Part, Study
 
 
-def ranking(study: Study, figures: Sequence[Figure]) -> Section:
+def ranking(study: Study) -> Section:
     several = len(study.parts) > 1
-    tables = [
-        Table(
-            f"ranking-{at}",
-            replace(sheet(part.board), title=part.name if several else ""),
-            _runs(part.board),
-            searched=len(part.board.boards[0].entries) > 20,
-        )
-        for at, part in enumerate(study.parts)
-    ]
     notes = dict.fromkeys(note for part in study.parts for note in remarks(part.board))
     return Section(
         "ranking",
@@ -31,10 +20,19 @@ def ranking(study: Study, figures: Sequence[Figure]) -> Section:
         "From the first to the last. Look at the group before the rank: encoders that share a letter cannot be told "
         "apart, so their order may be chance. Those that are not ranked stand at the end, with the reason."
         + (" Each setting has a ranking of its own." if several else ""),
-        figures=figures,
-        tables=tables,
+        tables=[] if several else [_table(study.base, 0)],
+        choices=[
+            Choice(part.name, [figure(part.board, size=PAGE)] if at else [], [_table(part, at)])
+            for at, part in enumerate(study.parts)
+        ]
+        if several
+        else [],
         remarks=list(notes),
     )
+
+
+def _table(part: Part, at: int) -> Table:
+    return Table(f"ranking-{at}", sheet(part.board), _runs(part.board), searched=len(part.board.boards[0].entries) > 20)
 
 
 def _runs(leaderboard: Leaderboard) -> list[list[str]]:
