@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LOG = "log.jsonl"
 _CHECKPOINT = re.compile(r"step-(\d{9})\.pt")
 WEIGHTS = "weights.safetensors"
+PREDICTIONS = "predictions.npz"
 
 
 class Attempt:
@@ -48,8 +49,8 @@ class Attempt:
         if (self.store.run_folder(self.key) / "record.json").exists():
             raise ClaimError(f"run {self.key} was finished by another process", fix="nothing: it is done")
 
-    def add_evaluation(self, evaluation: Evaluation, counts: pl.DataFrame) -> None:
-        write_evaluation(self.folder / "evaluations", evaluation, counts)
+    def add_evaluation(self, evaluation: Evaluation, counts: pl.DataFrame, predictions: bytes = b"") -> None:
+        write_evaluation(self.folder / "evaluations", evaluation, counts, predictions)
 
     def evaluations(self) -> tuple[Evaluation, ...]:
         return read_evaluations([self.folder / "evaluations"])
@@ -70,7 +71,9 @@ class Attempt:
             evaluation = load(Evaluation, path.read_text(encoding="utf-8"), str(path))
             if evaluation.step <= step:
                 counts = pl.read_parquet(path.with_name("counts.parquet"))
-                write_evaluation(self.folder / "evaluations", evaluation, counts)
+                kept = path.with_name(PREDICTIONS)
+                predictions = kept.read_bytes() if kept.is_file() else b""
+                write_evaluation(self.folder / "evaluations", evaluation, counts, predictions)
 
     def clear_others(self) -> None:
         """Remove what earlier attempts left, but for their records."""
@@ -130,14 +133,22 @@ def read_evaluations(folders: Iterable[Path]) -> tuple[Evaluation, ...]:
     return tuple(sorted(found.values(), key=lambda e: (e.step, e.final, e.dataset, e.split, e.key)))
 
 
-def write_evaluation(folder: Path, evaluation: Evaluation, counts: pl.DataFrame) -> Evaluation:
-    """Write `folder/<key>/` whole or not at all. Returns what is there now, with the sha256 of its counts."""
+def write_evaluation(
+    folder: Path, evaluation: Evaluation, counts: pl.DataFrame, predictions: bytes = b""
+) -> Evaluation:
+    """Write `folder/<key>/` whole or not at all. Returns what is there now, with the sha256 of its counts.
+
+    Args:
+        folder: of evaluations.
+        evaluation, counts: its scores, and what they come from.
+        predictions: from `segrank.predictions.packed`.
+    """
     table = io.BytesIO()  # written to a full disk, polars would raise an error of its own
     counts.write_parquet(table, compression="zstd", statistics=False)
-    return copy_evaluation(folder, evaluation, table.getvalue())
+    return copy_evaluation(folder, evaluation, table.getvalue(), predictions)
 
 
-def copy_evaluation(folder: Path, evaluation: Evaluation, counts: bytes) -> Evaluation:
+def copy_evaluation(folder: Path, evaluation: Evaluation, counts: bytes, predictions: bytes = b"") -> Evaluation:
     """`write_evaluation` of counts that are a file's already."""
     final = folder / evaluation.key
     temporary = folder / f".{evaluation.key}.{uuid.uuid4().hex[:8]}.tmp"
@@ -145,6 +156,8 @@ def copy_evaluation(folder: Path, evaluation: Evaluation, counts: bytes) -> Eval
     try:
         write_whole(temporary / "counts.parquet", counts)
         written = evaluation.model_copy(update={"counts_sha256": digest(counts)})
+        if predictions:
+            write_whole(temporary / PREDICTIONS, predictions)
         write_whole(temporary / "scores.json", written.to_json())
         with contextlib.suppress(FileExistsError):
             try:

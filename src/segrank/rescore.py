@@ -175,7 +175,7 @@ class _Rescoring:
 
     def make(self, plan: Plan) -> Evaluation:
         fabric, segmenter = self._network
-        evaluation, counts = score(
+        evaluation, counts, predictions = score(
             fabric,
             segmenter,
             self.data,
@@ -184,7 +184,7 @@ class _Rescoring:
             crop=self.record.spec.crop,
             on_image=self.on_image,
         )
-        return self.store.add_evaluation(evaluation, counts)
+        return self.store.add_evaluation(evaluation, counts, predictions)
 
     @cached_property
     def _network(self) -> tuple[Fabric, Segmenter]:

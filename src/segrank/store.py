@@ -3,7 +3,7 @@
     STORE/runs/<key>/ spec.json  record.json  log.jsonl  weights.safetensors
                       claim                     (while somebody runs it)
                       attempts/<token>/         (one per attempt; gone when the run is published)
-                      evaluations/<key>/ scores.json  counts.parquet
+                      evaluations/<key>/ scores.json  counts.parquet  predictions.npz
 
 A run is published by linking its record.json, which fails if there is one: of two attempts that finish, one
 wins. The winner's files then move up from its attempt; the next `segrank run` completes a move that was cut, and
@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from segrank.attempt import LOG, WEIGHTS, Attempt, read_evaluations, score_files, write_evaluation
+from segrank.attempt import LOG, PREDICTIONS, WEIGHTS, Attempt, read_evaluations, score_files, write_evaluation
 from segrank.claims import Claim, is_alive_here
 from segrank.errors import ClaimError, StoreError
 from segrank.files import digest, fsync_folder, write_whole
+from segrank.predictions import Prediction, unpacked
 from segrank.record import Evaluation, Record, load
 
 if TYPE_CHECKING:
@@ -163,7 +164,17 @@ class Store:
                 return path
         raise StoreError(f"the counts of evaluation {evaluation.key} are gone", fix="evaluate the run again")
 
-    def add_evaluation(self, evaluation: Evaluation, counts: pl.DataFrame) -> Evaluation:
+    def predictions(self, evaluation: Evaluation) -> list[Prediction]:
+        """Of some of its images; none of an evaluation that kept none.
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        folders = self._evaluation_folders(evaluation.run, attempt="*")
+        paths = (folder / evaluation.key / PREDICTIONS for folder in folders)
+        return next((unpacked(path) for path in paths if path.is_file()), [])
+
+    def add_evaluation(self, evaluation: Evaluation, counts: pl.DataFrame, predictions: bytes = b"") -> Evaluation:
         """Add one to a published run; one that is there already stays.
 
         Raises:
@@ -171,7 +182,7 @@ class Store:
         """
         folder = self.run_folder(evaluation.run) / "evaluations"
         with _writing(folder):
-            return write_evaluation(folder, evaluation, counts)
+            return write_evaluation(folder, evaluation, counts, predictions)
 
     def begin(self, key: str, spec: BaseModel, *, notify: Callable[[str], None] = lambda _: None) -> Attempt | None:
         """Claim a run and make a new attempt at it; none if it was published while we waited.

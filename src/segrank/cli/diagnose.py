@@ -57,6 +57,7 @@ def diagnose(
 
     docs/reading-a-ranking.md explains each.
     """
+    from segrank.cli.scored_split import scored_split
     from segrank.console.report import print_report
     from segrank.ranking.diagnostics import diagnose as diagnose_results
     from segrank.ranking.leaderboard import Options
@@ -69,16 +70,7 @@ def diagnose(
         raise typer.BadParameter("a table does not say which images it is about", param_hint="--ceiling")
 
     def labels(dataset: str, split: str, digest: str) -> Iterator[NDArray[np.uint8]]:
-        from segrank.data import open_dataset
-        from segrank.errors import DataError
-
-        samples = open_dataset(dataset, root).split(split)
-        if samples.digest() != digest:
-            raise DataError(
-                f"split {split} of {dataset[:120]} is not what the runs were scored on",
-                wanted=f"the digest {digest}",
-                fix="give its folder with --root, or leave --ceiling out",
-            )
+        samples = scored_split(dataset, split, digest, root)
         count = min(ceiling, len(samples))
         return (samples[at * len(samples) // count].labels for at in range(count))
 

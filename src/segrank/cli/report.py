@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -55,6 +56,22 @@ def report(
         typer.Option(help="Of svg, pdf and png: a column of a paper (3.3 inches) or both (6.9; the default)."),
     ] = None,
     dark: Annotated[bool, typer.Option("--dark", help="svg, pdf and png on a dark ground.")] = False,
+    compare: Annotated[
+        Path | None,
+        typer.Option(metavar="OLD", help="An earlier store or table: the page says what has changed since.", show_default=False),
+    ] = None,
+    images: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=32,
+            metavar="N",
+            help="Put so many images of the dataset into the page, with what encoders made of them. Mind its licence.",
+        ),
+    ] = 0,
+    root: Annotated[
+        Path | None, typer.Option(help="Where named datasets lie, for --images.", show_default=False)
+    ] = None,
     title: Annotated[str, typer.Option(help="Of the page.")] = "",
     open_it: Annotated[bool, typer.Option("--open", help="Show it in a browser.")] = False,
     resamples: ResamplesOption = 10_000,
@@ -70,26 +87,38 @@ def report(
     tables for a paper or a program, in which every number names its runs, or as charts at the width of a paper.
 
     Examples: `segrank report`, `segrank report --where seed=0 --out seed0.html`,
+    `segrank report --images 12 --root /data`, `segrank report --compare last-week`,
     `segrank report --format latex`, `segrank report --format pdf --width single`,
     `segrank report results.csv --column encoder=backbone --metrics miou,depth:rmse`
 
     docs/report.md tells what is on it.
     """
+    from segrank.cli.scored_split import scored_split
     from segrank.console.output import out as output
     from segrank.data.official import OFFICIAL
+    from segrank.data.palette import class_colours
     from segrank.progress import ConsoleReporter, plain
     from segrank.ranking.leaderboard import Options
     from segrank.ranking.table import results_of
     from segrank.report.build import page_of
     from segrank.report.export import DEFAULT_OUT, export
     from segrank.report.figures.figure import SIZES
-    from segrank.report.study import read_study
+    from segrank.report.sections.images import Picture, ToShow
+    from segrank.report.study import read_parts, read_study
     from segrank.report.write import write_page
+
+    def pictures(dataset: str, split: str, digest: str, places: Sequence[int]) -> Iterator[Picture]:
+        samples = scored_split(dataset, split, digest, root)
+        for place in places:
+            sample = samples[place]
+            yield Picture(sample.image, sample.labels)
 
     if form not in PICTURES and (width or dark):
         raise typer.BadParameter("--width and --dark are for svg, pdf and png")
-    if form != "html" and (title or open_it):
-        raise typer.BadParameter("--title and --open are for html")
+    if form != "html" and (title or open_it or images or compare):
+        raise typer.BadParameter("--title, --images, --compare and --open are for html")
+    if root and not images:
+        raise typer.BadParameter("--root is for --images", param_hint="--root")
     names = listed(metrics)
     results = open_results(source, names, column, same, delimiter)
     with ConsoleReporter() as reporter:
@@ -109,7 +138,12 @@ def report(
             console.print(plain(f"{path}: {size / 1e3:,.0f} kB"))
         return
     licences = {name: official.card.licence for name, official in OFFICIAL.items()}
-    size = write_page(page_of(study, title=title, licences=licences), out)
+    before = None
+    if compare:
+        old = open_results(compare, names, column, same, delimiter)
+        before = old, read_parts(old, metrics=names, where=where, across=across, options=study.options)
+    show = ToShow(images, pictures, class_colours(255)) if images else None
+    size = write_page(page_of(study, title=title, licences=licences, show=show, before=before), out)
     console.print(plain(f"{out}: {size / 1e6:.1f} MB"))
     if open_it:
         typer.launch(str(out))

@@ -32,6 +32,7 @@ def evaluate(
     threads: int = 1,
     window_batch: int = 2,
     also: Collection[str] = (),
+    on_prediction: Callable[[str, NDArray[np.uint8]], None] | None = None,
 ) -> pl.DataFrame:
     """Predict images one by one and count.
 
@@ -49,6 +50,7 @@ def evaluate(
         threads: they read ahead while the network runs; one sample more than this waits at most.
         window_batch: windows per forward pass.
         also: what to count besides confusions, `boundary` or `calibration`.
+        on_prediction: told the name of each sample, and its labels as predicted.
 
     Returns:
         The table of counts; see `segrank.counts`.
@@ -69,6 +71,8 @@ def evaluate(
             kinds = calibration_counts(sample.labels, prediction, confidence)
         else:
             prediction = predict(segmenter, sample.image, crop, device=device, window_batch=window_batch)
+        if on_prediction is not None:
+            on_prediction(sample.name, prediction)
         kinds[CONFUSION] = confusion(sample.labels, prediction, classes)
         if BOUNDARY in also:
             kinds[BOUNDARY] = boundary_counts(sample.labels, prediction, classes)

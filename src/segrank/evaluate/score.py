@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 
 from segrank.counts import BOUNDARY, CALIBRATION, confusion_from_table, scores
 from segrank.data.dataset import Split
 from segrank.errors import SegrankError
 from segrank.evaluate.corruptions import CorruptedSplit, Corruption
 from segrank.evaluate.evaluate import evaluate
+from segrank.predictions import Prediction, images_kept, packed, reduced
 from segrank.ranks import agree
 from segrank.record import Evaluation
 from segrank.spec import Precision, evaluation_identity, key_of
@@ -76,6 +78,14 @@ def plan_evaluation(
     return Plan(key_of(identity), run, dataset, digest, split, precision, step, indices, also, corruption)
 
 
+class Scored(NamedTuple):
+    """An evaluation, what its scores come from, and predictions of some images as `segrank.predictions` packs them."""
+
+    evaluation: Evaluation
+    counts: pl.DataFrame
+    predictions: bytes
+
+
 def score(
     fabric: Fabric,
     segmenter: Segmenter,
@@ -86,7 +96,7 @@ def score(
     crop: tuple[int, int],
     on_image: Callable[[str, int, int], None],
     stop: Callable[[], bool] = lambda: False,
-) -> tuple[Evaluation, pl.DataFrame]:
+) -> Scored:
     """Make an evaluation, each rank its share of the images.
 
     Args:
@@ -111,6 +121,15 @@ def score(
         if stop():
             raise Stopped
 
+    names = split.names
+    show = final and not plan.corruption
+    shown = {names[indices[place]]: indices[place] for place in images_kept(len(indices))} if show else {}
+    kept: list[Prediction] = []
+
+    def keep(name: str, labels: NDArray[np.uint8]) -> None:
+        if name in shown:
+            kept.append(Prediction(shown[name], name, reduced(labels)))
+
     dtype = _DTYPES.get(plan.precision)
     counts, error = pl.DataFrame(), None
     try:
@@ -125,13 +144,14 @@ def score(
                 on_image=after_image,
                 threads=READ_AHEAD,
                 also=plan.also,
+                on_prediction=keep,
             )
     except (SegrankError, Stopped) as caught:
         error = caught
     agree(fabric, error)
     if fabric.world_size > 1:
-        names = split.names
         counts = _gather(counts, [names[index] for index in indices], fabric.world_size)
+        kept = [one for part in _parts(kept, fabric.world_size) for one in part]
     evaluation = Evaluation(
         key=plan.key,
         run=plan.run,
@@ -149,13 +169,21 @@ def score(
         scores=scores(confusion_from_table(counts, len(classes)), classes),
         seconds=time.monotonic() - started,
     )
-    return evaluation, counts
+    return Scored(evaluation, counts, packed(kept))
+
+
+T = TypeVar("T")
+
+
+def _parts(own: T, ranks: int) -> list[T]:
+    """Every rank's, in every rank."""
+    parts: list[T | None] = [None] * ranks
+    torch.distributed.all_gather_object(parts, own)
+    return [part for part in parts if part is not None]
 
 
 def _gather(counts: pl.DataFrame, names: list[str], ranks: int) -> pl.DataFrame:
     """Every rank's counts in every rank, in the order of one process."""
-    parts: list[pl.DataFrame | None] = [None] * ranks
-    torch.distributed.all_gather_object(parts, counts)
     place = pl.DataFrame({"image": names, "place": np.arange(len(names))})
-    together = pl.concat([part for part in parts if part is not None])
+    together = pl.concat(_parts(counts, ranks))
     return together.join(place, on="image", how="left").sort("place", "kind", "a", "b").drop("place")

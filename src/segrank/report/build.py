@@ -17,6 +17,7 @@ from segrank.report.sections.classes import classes
 from segrank.report.sections.cost import cost
 from segrank.report.sections.diagnostics import diagnostics
 from segrank.report.sections.effects import effects
+from segrank.report.sections.images import ToShow, images
 from segrank.report.sections.protocol import protocol
 from segrank.report.sections.ranking import ranking
 from segrank.report.sections.runs import runs
@@ -24,12 +25,15 @@ from segrank.report.sections.settings import settings
 from segrank.report.study import Refused, Study
 
 
-def page_of(study: Study, *, title: str = "", licences: Mapping[str, str] | None = None) -> Page:
+def page_of(
+    study: Study, *, title: str = "", licences: Mapping[str, str] | None = None, show: ToShow | None = None
+) -> Page:
     """
     Args:
         study: from `read_study`.
         title: of the page.
         licences: of datasets, by name, for the protocol.
+        show: images that the page may hold; none by default.
     """
     encoders = len({entry.encoder for part in study.parts for entry in part.board.boards[0].entries})
     several = len(study.parts) > 1
@@ -39,6 +43,7 @@ def page_of(study: Study, *, title: str = "", licences: Mapping[str, str] | None
         ranking(study),
         *([settings(study, _settings_figures(study)), cost(study, [])] if several else []),
         classes(study, []),
+        images(study, show),
         along(study, []),
         effects(study, []),
         diagnostics(study),
@@ -50,7 +55,7 @@ def page_of(study: Study, *, title: str = "", licences: Mapping[str, str] | None
         title=title or f"{counted(encoders, 'encoder')} for semantic segmentation{over}",
         eyebrow=f"From {study.results.source}, {now:%d %B %Y}",
         answer=answer_of(study, [first]),
-        sections=sections,
+        sections=[section for section in sections if section is not None],
         footer=(
             f"Made on {now:%Y-%m-%d at %H:%M} UTC. The protocol is after arXiv 2404.12172. This file loads nothing "
             "from elsewhere."

@@ -225,7 +225,7 @@ class Session:
             self.record = self.record.model_copy(update={"final": plan.key})
         if plan.key in {evaluation.key for evaluation in self.attempt.evaluations()}:
             return
-        evaluation, counts = score(
+        evaluation, counts, predictions = score(
             self.fabric,
             segmenter,
             data.eval_split,
@@ -239,7 +239,7 @@ class Session:
             f"step {step}: mIoU {100 * evaluation.scores.miou:.2f} on {evaluation.images} images of {spec.eval_split}"
         )
         if self.fabric.is_global_zero:
-            self.attempt.add_evaluation(evaluation, counts)
+            self.attempt.add_evaluation(evaluation, counts, predictions)
 
     def _publish(self, segmenter: Segmenter) -> Record:
         if self.fabric.is_global_zero:

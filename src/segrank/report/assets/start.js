@@ -3,7 +3,7 @@ theme.start();
 for (const table of document.querySelectorAll(".grid > .scroll > table")) {
   grids[table.id] = new Grid(table, "lazy" in table.dataset ? data.tables[table.id] : undefined);
 }
-const widgets = { classes };
+const widgets = { classes, images };
 for (const place of document.querySelectorAll(".widget")) {
   widgets[place.dataset.widget].start(place, data.parts[place.dataset.data]);
 }
