@@ -170,9 +170,13 @@ class Store:
         Raises:
             StoreError: the file is damaged.
         """
+        path = self.predictions_file(evaluation)
+        return unpacked(path) if path else []
+
+    def predictions_file(self, evaluation: Evaluation) -> Path | None:
         folders = self._evaluation_folders(evaluation.run, attempt="*")
         paths = (folder / evaluation.key / PREDICTIONS for folder in folders)
-        return next((unpacked(path) for path in paths if path.is_file()), [])
+        return next((path for path in paths if path.is_file()), None)
 
     def add_evaluation(self, evaluation: Evaluation, counts: pl.DataFrame, predictions: bytes = b"") -> Evaluation:
         """Add one to a published run; one that is there already stays.

@@ -146,7 +146,9 @@ def _copy(path: Path, target: Path, sha256: str) -> None:
 
 
 def _copy_evaluation(source: Store, evaluation: Evaluation, folder: Path) -> None:
-    copy_evaluation(folder, evaluation, source.counts_file(evaluation).read_bytes())
+    kept = source.predictions_file(evaluation)
+    predictions = kept.read_bytes() if kept else b""
+    copy_evaluation(folder, evaluation, source.counts_file(evaluation).read_bytes(), predictions)
 
 
 def _told(record: Record) -> str:
