@@ -58,7 +58,9 @@ def report(
     dark: Annotated[bool, typer.Option("--dark", help="svg, pdf and png on a dark ground.")] = False,
     compare: Annotated[
         Path | None,
-        typer.Option(metavar="OLD", help="An earlier store or table: the page says what has changed since.", show_default=False),
+        typer.Option(
+            metavar="OLD", help="An earlier store or table: the page says what has changed since.", show_default=False
+        ),
     ] = None,
     images: Annotated[
         int,
@@ -141,7 +143,7 @@ def report(
     before = None
     if compare:
         old = open_results(compare, names, column, same, delimiter)
-        before = old, read_parts(old, metrics=names, where=where, across=across, options=study.options)
+        before = old, read_parts(old, metrics=names, where=where, across=across, options=study.options)[0]
     show = ToShow(images, pictures, class_colours(255)) if images else None
     size = write_page(page_of(study, title=title, licences=licences, show=show, before=before), out)
     console.print(plain(f"{out}: {size / 1e6:.1f} MB"))

@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 
 from segrank.ranking.phrases import counted
 from segrank.report.answer import answer_of
-from segrank.report.figures.agreement import agreement
-from segrank.report.figures.bump import bump
-from segrank.report.figures.figure import PAGE, Figure
-from segrank.report.figures.ranking import ranking as ranking_figure
+from segrank.report.figures.figure import PAGE
 from segrank.report.page import Page
+from segrank.report.pictures import pictures_of
 from segrank.report.sections.along import along
+from segrank.report.sections.changes import Before, changes
 from segrank.report.sections.classes import classes
 from segrank.report.sections.cost import cost
 from segrank.report.sections.diagnostics import diagnostics
@@ -22,11 +21,16 @@ from segrank.report.sections.protocol import protocol
 from segrank.report.sections.ranking import ranking
 from segrank.report.sections.runs import runs
 from segrank.report.sections.settings import settings
-from segrank.report.study import Refused, Study
+from segrank.report.study import Study
 
 
 def page_of(
-    study: Study, *, title: str = "", licences: Mapping[str, str] | None = None, show: ToShow | None = None
+    study: Study,
+    *,
+    title: str = "",
+    licences: Mapping[str, str] | None = None,
+    show: ToShow | None = None,
+    before: Before | None = None,
 ) -> Page:
     """
     Args:
@@ -34,18 +38,20 @@ def page_of(
         title: of the page.
         licences: of datasets, by name, for the protocol.
         show: images that the page may hold; none by default.
+        before: what an earlier store or table held, to say what has changed.
     """
     encoders = len({entry.encoder for part in study.parts for entry in part.board.boards[0].entries})
     several = len(study.parts) > 1
     over = f" under {len(study.parts)} settings" if several else ""
-    first = ranking_figure(study.base.board, size=PAGE)
+    pictures = pictures_of(study, PAGE)
     sections = [
-        ranking(study),
-        *([settings(study, _settings_figures(study)), cost(study, [])] if several else []),
-        classes(study, []),
+        *([changes(study, before)] if before else []),
+        ranking(study, pictures.ranking),
+        *([settings(study, pictures.settings), cost(study, pictures.cost)] if several else []),
+        classes(study, pictures.classes),
         images(study, show),
-        along(study, []),
-        effects(study, []),
+        along(study, pictures.along),
+        effects(study, pictures.effects),
         diagnostics(study),
         protocol(study, licences or {}),
         runs(study),
@@ -54,17 +60,10 @@ def page_of(
     return Page(
         title=title or f"{counted(encoders, 'encoder')} for semantic segmentation{over}",
         eyebrow=f"From {study.results.source}, {now:%d %B %Y}",
-        answer=answer_of(study, [first]),
+        answer=answer_of(study, pictures.ranking[:1]),
         sections=[section for section in sections if section is not None],
         footer=(
             f"Made on {now:%Y-%m-%d at %H:%M} UTC. The protocol is after arXiv 2404.12172. This file loads nothing "
             "from elsewhere."
         ),
     )
-
-
-def _settings_figures(study: Study) -> list[Figure]:
-    if isinstance(study.agreements, Refused):
-        return []
-    found = [bump(study.agreements.settings, size=PAGE), agreement(study.agreements, size=PAGE)]
-    return [figure for figure in found if figure is not None]

@@ -55,7 +55,7 @@ def html(page: Page) -> str:
         "headline": page.answer.headline,
         "beside": page.answer.beside,
         "below": page.answer.below,
-        "figures": _figures(page.answer.figures, "answer", data, headline=page.answer.headline),
+        "figures": _figures(page.answer.figures, "answer", data, said=page.answer.headline),
     }
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ASSETS), autoescape=True, undefined=jinja2.StrictUndefined
@@ -114,7 +114,7 @@ def _section(section: Section, data: dict[str, Any]) -> dict[str, Any]:
         "name": section.name,
         "title": section.title,
         "lead": section.lead,
-        "figures": _figures(section.figures, section.name, data),
+        "figures": _figures(section.figures, section.name, data, said=section.lead),
         "tables": [_table(table, section.title, data) for table in section.tables],
         "choices": [
             {
@@ -131,11 +131,11 @@ def _section(section: Section, data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _figures(figures: Sequence[Figure], name: str, data: dict[str, Any], headline: str = "") -> list[dict[str, Any]]:
-    return [_figure(figure, f"{name}-{at}", data, headline) for at, figure in enumerate(figures)]
+def _figures(figures: Sequence[Figure], name: str, data: dict[str, Any], said: str = "") -> list[dict[str, Any]]:
+    return [_figure(figure, f"{name}-{at}", data, said) for at, figure in enumerate(figures)]
 
 
-def _figure(figure: Figure, name: str, data: dict[str, Any], headline: str) -> dict[str, Any]:
+def _figure(figure: Figure, name: str, data: dict[str, Any], said: str) -> dict[str, Any]:
     """The chart once, and what makes it light or dark beside it; what is said above it is not said below again."""
     spec = figure.spec("light")
     configs = {"light": spec.pop("config", {}), "dark": figure.spec("dark").get("config", {})}
@@ -146,7 +146,7 @@ def _figure(figure: Figure, name: str, data: dict[str, Any], headline: str) -> d
     return {
         "name": name,
         "title": figure.title,
-        "alternative": "" if figure.alternative == headline else figure.alternative,
+        "alternative": "" if figure.alternative in said else figure.alternative,
         "table": _table(Table(f"{name}-numbers", _numbers(figure.table)), figure.title, data),
     }
 

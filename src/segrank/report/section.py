@@ -32,6 +32,11 @@ class Choice:
     tables: Sequence[Table] = ()
 
 
+def choices_of(figures: Sequence[Figure]) -> list[Choice]:
+    """One after another where there are several, such as one for each setting."""
+    return [Choice(figure.title, [figure]) for figure in figures] if len(figures) > 1 else []
+
+
 @dataclass(frozen=True)
 class Item:
     """Something that was found, in words."""

@@ -102,30 +102,21 @@ def read_study(
         RankingError: there is nothing to rank, or settings cannot be told apart. What only one question needs does not
             keep the others from being answered.
     """
-    options, steps = options or Options(), 6
+    options, steps = options or Options(), 5
     if not across:
         results = _by_size(results)
     chosen = [results.metric(text) for text in metrics or [""]]
     on_step(0, steps)
-    settings, notes = _settings(results, chosen, where, across, options)
+    parts, notes = read_parts(results, along=along, metrics=metrics, where=where, across=across, options=options)
+    settings = [part.setting for part in parts]
     on_step(1, steps)
-    parts = tuple(
-        Part(
-            setting,
-            _board(results, setting, options),
-            along_the_way(along, setting) if along else None,
-            learning_curves(along, setting) if along else pl.DataFrame(schema=CURVES),
-        )
-        for setting in settings
-    )
-    on_step(2, steps)
     names = [metric.name for metric in chosen]
     several = len(settings) > 1
     alone = Refused("There is one setting: nothing to set it beside.")
     agreements = (
         _asked(lambda: agree(results, metrics=names, where=where, across=across, options=options)) if several else alone
     )
-    on_step(3, steps)
+    on_step(2, steps)
     aim = target or [_dearest(settings)]
     recommendation = (
         _asked(
@@ -143,12 +134,12 @@ def read_study(
         if several
         else alone
     )
-    on_step(4, steps)
+    on_step(3, steps)
     fields = list(settings[0].values)
     found = _asked(lambda: effects(results, metric=names[0], where=where, across=fields, options=options))
-    on_step(5, steps)
+    on_step(4, steps)
     diagnosis = _asked(lambda: diagnose(results, metric=names[0], where=where, options=options))
-    on_step(6, steps)
+    on_step(5, steps)
     return Study(
         results=results,
         metric=chosen[0],
@@ -163,9 +154,34 @@ def read_study(
     )
 
 
+def read_parts(
+    results: Results,
+    *,
+    along: Results | None = None,
+    metrics: Sequence[str] = (),
+    where: Sequence[str] = (),
+    across: Sequence[str] = (),
+    options: Options,
+) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+    """The settings with their rankings, and what should be known of them. Args and errors as of `read_study`."""
+    if not across:
+        results = _by_size(results)
+    settings, notes = _settings(results, [results.metric(text) for text in metrics or [""]], where, across, options)
+    parts = tuple(
+        Part(
+            setting,
+            _board(results, setting, options),
+            along_the_way(along, setting) if along else None,
+            learning_curves(along, setting) if along else pl.DataFrame(schema=CURVES),
+        )
+        for setting in settings
+    )
+    return parts, notes
+
+
 def _by_size(results: Results) -> Results:
     """With the encoder's size as part of the protocol, if base and large variants of the same families are there."""
-    if "card_size" not in results.rows.columns:
+    if "card_size" not in results.rows.columns or "card_size" in results.protocol:
         return results
     sizes = results.rows.filter(pl.col("card_size").is_not_null()).group_by("family")
     several = sizes.agg(pl.col("card_size").n_unique()).filter(pl.col("card_size") > 1).height

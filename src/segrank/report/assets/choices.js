@@ -5,6 +5,6 @@ function choices(place) {
   const box = element("select", {}, ...all.map((one, at) => element("option", { value: at }, one.querySelector("h3").textContent)));
   const show = () => all.forEach((one, at) => one.classList.toggle("away", at !== Number(box.value)));
   box.addEventListener("change", show);
-  place.prepend(element("div", { class: "tools" }, element("label", {}, "Setting ", box)));
+  place.prepend(element("div", { class: "tools" }, element("label", {}, "Show ", box)));
   show();
 }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from segrank.ranking.along_the_way import AlongTheWay
 from segrank.ranking.phrases import counted
 from segrank.report.figures.figure import Figure
-from segrank.report.section import Section, Table
+from segrank.report.section import Section, Table, choices_of
 from segrank.report.sheets.sheet import Sheet
 from segrank.report.study import Part, Study
 
@@ -36,7 +36,8 @@ def along(study: Study, figures: Sequence[Figure]) -> Section:
         "learning",
         "Learning curves",
         f"{_told(parts)} Where curves still cross at the end, more steps may change the order.",
-        figures=figures,
+        figures=figures if len(figures) < 3 else figures[-1:],
+        choices=choices_of(figures[:-1]) if len(figures) > 2 else [],
         tables=[Table("learning-stability", sheet)],
         remarks=[
             f"Scores along the way are of part of the split ({counted(images, 'image')}) and in the precision of "

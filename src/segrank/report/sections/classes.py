@@ -8,7 +8,7 @@ from typing import Any
 
 from segrank.record import Record
 from segrank.report.figures.figure import Figure
-from segrank.report.section import Section
+from segrank.report.section import Section, choices_of
 from segrank.report.study import Part, Study
 
 PER_UNIT = 10_000
@@ -25,7 +25,8 @@ def classes(study: Study, figures: Sequence[Figure]) -> Section:
         "Choose two encoders: the difference says in which classes one is ahead. Sort by it, search for a class, or "
         "show all encoders beside each other. Differences of single classes are noisy, those of rare classes most: "
         "segrank compare A B gives their intervals.",
-        figures=figures,
+        figures=figures if len(figures) == 1 else [],
+        choices=choices_of(figures),
         widget="classes",
         data={"settings": list(found), "parts": list(found.values()), "per_unit": PER_UNIT},
     )

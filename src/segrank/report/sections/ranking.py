@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from segrank.ranking.leaderboard import Leaderboard
 from segrank.ranking.words import remarks
-from segrank.report.figures.figure import PAGE
-from segrank.report.figures.ranking import ranking as figure
+from segrank.report.figures.figure import Figure
 from segrank.report.section import Choice, Section, Table
 from segrank.report.sheets.rank import sheet
 from segrank.report.study import Part, Study
 
 
-def ranking(study: Study) -> Section:
+def ranking(study: Study, figures: Sequence[Figure]) -> Section:
+    """
+    Args:
+        study: with one or several settings.
+        figures: one for each; the first is on the first screen already.
+    """
     several = len(study.parts) > 1
     notes = dict.fromkeys(note for part in study.parts for note in remarks(part.board))
     return Section(
@@ -22,8 +28,8 @@ def ranking(study: Study) -> Section:
         + (" Each setting has a ranking of its own." if several else ""),
         tables=[] if several else [_table(study.base, 0)],
         choices=[
-            Choice(part.name, [figure(part.board, size=PAGE)] if at else [], [_table(part, at)])
-            for at, part in enumerate(study.parts)
+            Choice(part.name, [figure] if at else [], [_table(part, at)])
+            for at, (part, figure) in enumerate(zip(study.parts, figures, strict=True))
         ]
         if several
         else [],

@@ -1,0 +1,66 @@
+"""A store of runs on generated scenes, with predictions, made without training: labels with mistakes in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segrank.counts import CONFUSION, confusion, counts_table, scores
+from segrank.data import open_dataset
+from segrank.files import digest
+from segrank.predictions import Prediction, images_kept, packed, reduced
+from segrank.record import Cost, Evaluation, Provenance, Record
+from segrank.spec import RunSpec, identity, key_of
+from segrank.store import Store
+
+DATASET = "scenes?size=96&train=4&val=8"
+
+
+def mistaken(labels: NDArray[np.uint8], classes: int, share: float, random: np.random.Generator) -> NDArray[np.uint8]:
+    """Blocks of about `share` of the pixels have the class of somewhere else, and contours are moved a little."""
+    height, width = labels.shape
+    moved = np.roll(labels, random.integers(-2, 3, 2), (0, 1))
+    found = np.where(moved < classes, moved, 0).astype(np.uint8)
+    for _ in range(int(60 * share)):
+        top, left = random.integers(0, height - 12), random.integers(0, width - 12)
+        found[top : top + 12, left : left + 12] = random.integers(0, classes)
+    return found
+
+
+def add_run(store: Store, encoder: str, mistakes: float, **fields: Any) -> str:
+    """A run scored on all images of the split, with an evaluation along the way; returns its key."""
+    spec = RunSpec(**{"encoder": encoder, "weights": "random", "dataset": DATASET, "steps": 400, **fields})
+    data = open_dataset(DATASET, None)
+    split = data.split("val")
+    identified = identity(spec, {"dataset": f"sha256:{digest(spec.dataset)}"}, "fp32")
+    key = key_of(identified)
+    attempt = store.begin(key, spec)
+    assert attempt is not None
+    random = np.random.default_rng([len(encoder), spec.seed, int(1000 * mistakes)])
+    final = ""
+    for step in (100, 200, 400):
+        names, counts, kept = [], [], []
+        for place in range(len(split)):
+            sample = split[place]
+            labels = mistaken(sample.labels, len(data.classes), mistakes * (500 - step) / 100, random)
+            names.append(sample.name)
+            counts.append({CONFUSION: confusion(sample.labels, labels, len(data.classes))})
+            kept.append(Prediction(place, sample.name, reduced(labels)))
+        total = np.sum([of[CONFUSION] for of in counts], axis=0)
+        evaluation = Evaluation(
+            key=digest(f"{key} {step}")[:16], run=key, dataset=spec.dataset, dataset_digest=split.digest(), split="val",
+            precision="fp32", step=step, final=step == 400, classes=data.classes, images=len(names),
+            scores=scores(total, data.classes), seconds=0.1,
+        )  # fmt: skip
+        shown = [kept[place] for place in images_kept(len(kept))] if step == 400 else []
+        attempt.add_evaluation(evaluation, counts_table(names, counts), packed(shown))
+        final = evaluation.key
+    record = Record(
+        key=key, status="ok", spec=spec, identity=identified, precision="fp32", step=400, attempt=attempt.token,
+        cost=Cost(train_s=3600 * (0.2 if spec.freeze else 1), peak_host_gib=2, encoder_parameters=5_000_000),
+        provenance=Provenance(segrank="0.1.0", torch="2.13.0", device="cpu", train_images=4), final=final,
+    )  # fmt: skip
+    attempt.publish(record)
+    return key
