@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segrank.attempt import Attempt
 from segrank.counts import CONFUSION, confusion, counts_table, scores
 from segrank.data import open_dataset
 from segrank.files import digest
@@ -29,15 +30,31 @@ def mistaken(labels: NDArray[np.uint8], classes: int, share: float, random: np.r
     return found
 
 
-def add_run(store: Store, encoder: str, mistakes: float, **fields: Any) -> str:
-    """A run scored on all images of the split, with an evaluation along the way; returns its key."""
+def _begun(store: Store, encoder: str, **fields: Any) -> tuple[Attempt, Record]:
     spec = RunSpec(**{"encoder": encoder, "weights": "random", "dataset": DATASET, "steps": 400, **fields})
+    identified = identity(spec, {"dataset": f"sha256:{digest(spec.dataset)}"}, "fp32")
+    attempt = store.begin(key_of(identified), spec)
+    assert attempt is not None, "this run is there already"
+    record = Record(
+        key=attempt.key, status="ok", spec=spec, identity=identified, precision="fp32", step=400, attempt=attempt.token,
+        cost=Cost(train_s=3600 * (0.2 if spec.freeze else 1), peak_host_gib=2, encoder_parameters=5_000_000),
+        provenance=Provenance(segrank="0.1.0", torch="2.13.0", device="cpu", train_images=4),
+    )  # fmt: skip
+    return attempt, record
+
+
+def add_failed(store: Store, encoder: str, **fields: Any) -> None:
+    attempt, record = _begun(store, encoder, **fields)
+    attempt.give_up(record.model_copy(update={"status": "failed", "error": "TrainingError: the loss is nan"}))
+    attempt.claim.release()
+
+
+def add_run(store: Store, encoder: str, mistakes: float, **fields: Any) -> str:
+    """A run scored on all images of the split, with evaluations along the way; returns its key."""
+    attempt, record = _begun(store, encoder, **fields)
+    spec, key = record.spec, record.key
     data = open_dataset(DATASET, None)
     split = data.split("val")
-    identified = identity(spec, {"dataset": f"sha256:{digest(spec.dataset)}"}, "fp32")
-    key = key_of(identified)
-    attempt = store.begin(key, spec)
-    assert attempt is not None
     random = np.random.default_rng([len(encoder), spec.seed, int(1000 * mistakes)])
     final = ""
     for step in (100, 200, 400):
@@ -57,10 +74,5 @@ def add_run(store: Store, encoder: str, mistakes: float, **fields: Any) -> str:
         shown = [kept[place] for place in images_kept(len(kept))] if step == 400 else []
         attempt.add_evaluation(evaluation, counts_table(names, counts), packed(shown))
         final = evaluation.key
-    record = Record(
-        key=key, status="ok", spec=spec, identity=identified, precision="fp32", step=400, attempt=attempt.token,
-        cost=Cost(train_s=3600 * (0.2 if spec.freeze else 1), peak_host_gib=2, encoder_parameters=5_000_000),
-        provenance=Provenance(segrank="0.1.0", torch="2.13.0", device="cpu", train_images=4), final=final,
-    )  # fmt: skip
-    attempt.publish(record)
+    attempt.publish(record.model_copy(update={"final": final}))
     return key

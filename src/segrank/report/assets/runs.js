@@ -6,7 +6,7 @@ const runs = {
     const part = data.parts.runs;
     if (!grid || !part) return;
     this.grid = grid;
-    this.panel = element("div", { class: "panel", role: "region", "aria-live": "polite", tabindex: "-1", hidden: "" });
+    this.panel = element("div", { class: "panel", role: "region", "aria-label": "The chosen run", tabindex: "-1", hidden: "" });
     grid.scroller.after(this.panel);
     grid.finish = (row, { at, cells }) => {
       const button = element("button", { type: "button", "aria-label": `Run ${cells[0]}: its spec` }, cells[0]);

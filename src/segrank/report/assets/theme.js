@@ -21,8 +21,12 @@ const theme = {
     const dark = matchMedia("(prefers-color-scheme: dark)");
     const button = document.getElementById("theme");
     this.set(dark.matches ? "dark" : "light");
-    dark.addEventListener("change", () => this.set(dark.matches ? "dark" : "light"));
+    let chosen = false;
+    dark.addEventListener("change", () => chosen || this.set(dark.matches ? "dark" : "light"));
     button.hidden = false;
-    button.addEventListener("click", () => this.set(this.now === "dark" ? "light" : "dark"));
+    button.addEventListener("click", () => {
+      chosen = true;
+      this.set(this.now === "dark" ? "light" : "dark");
+    });
   },
 };
