@@ -22,7 +22,7 @@ from segrank.store import Store
 
 SPEC = RunSpec(
     encoder="small:shallow", weights="random", dataset="scenes?size=32&train=12&val=5", crop=(32, 32),
-    patch_size=8, steps=3, batch_size=4, lr=1e-3, encoder_lr_multiplier=1.0,
+    patch_size=8, steps=3, batch_size=4, lr=1e-3, encoder_lr_multiplier=1.0, images_per_class=2,
 )  # fmt: skip
 TIMEOUT_S = 180
 
