@@ -29,7 +29,7 @@ def test_what_was_left_behind_goes_and_nothing_else(tmp_path: Path) -> None:
     assert begun is not None
     begun.claim.release()
     (begun.folder / "step-000000001.pt").write_bytes(KIB)
-    fresh = store.run_folder(key) / ".record.json.1234.tmp"
+    fresh = store.run_folder(key) / ".weights.safetensors.87654321.tmp"
     fresh.write_bytes(KIB)
     before = contents(tmp_path)
     folder = store.run_folder(key)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from made_store import add_run, contents
+from made_store import add_run, contents, evaluation
 
 from segrank.attempt import LOG, WEIGHTS
 from segrank.errors import SegrankError, StoreError
@@ -160,6 +162,36 @@ def test_a_run_that_is_not_what_it_says_is_left_out(
     assert said in merged.left_out[0]
     assert not list((tmp_path / "b").iterdir())
     assert not list(tmp_path.rglob("evil*"))
+
+
+def npz(labels: object) -> bytes:
+    """One prediction, as evaluations keep them."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **{"1": np.array(labels, np.uint8), "names": np.array(["val/1"])})  # type: ignore[arg-type]
+    return content.getvalue()
+
+
+def test_predictions_come_along_if_asked_for(tmp_path: Path) -> None:
+    store, key = Store(tmp_path / "a"), add_run(tmp_path / "a", 0)
+    one, counts = evaluation(key, "dusk")
+    store.add_evaluation(one, counts, npz([[0, 1], [2, 2]]))
+    export_pack(store, [key], tmp_path / "without.zip")
+    export_pack(store, [key], tmp_path / "with.zip", predictions=True)
+    for name, there in (("without", 0), ("with", 1)):
+        import_pack(tmp_path / f"{name}.zip", tmp_path / name)
+        found = Store(tmp_path / name).predictions(one)
+        assert len(found) == there
+    assert (found[0].name, found[0].labels.tolist()) == ("val/1", [[0, 1], [2, 2]])
+    for hostile, said in (
+        (npz([[3]]), "not of its images and classes"),
+        (npz(np.zeros((0, 4))), "not of its images and classes"),
+        (b"PK\x03\x04", "is damaged"),
+        (npz([[0]])[:-30], "is damaged"),
+    ):
+        files = put(f"runs/{key}/evaluations/{one.key}/predictions.npz", hostile)
+        merged = import_pack(rewritten(tmp_path / "with.zip", files), tmp_path / "hostile")
+        assert merged.added == []
+        assert said in merged.left_out[0]
 
 
 def test_one_bad_run_does_not_keep_the_others_out(packed: tuple[Path, list[str]], tmp_path: Path) -> None:

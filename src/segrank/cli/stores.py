@@ -50,6 +50,9 @@ def export(
     store: _StoreArgument,
     out: Annotated[Path, typer.Argument(metavar="PACK.zip", help="A new file.")],
     where: WhereOption = [],  # noqa: B006
+    predictions: Annotated[
+        bool, typer.Option("--predictions", help="Those that evaluations kept of a few images, to look at.")
+    ] = False,
 ) -> None:
     """Put finished runs into one file that others can rank against: records, evaluations and their counts.
 
@@ -62,7 +65,7 @@ def export(
 
     results, keys = _opened(store), _finished(store, where)
     with ConsoleReporter() as reporter:
-        size = export_pack(results, keys, out, reporter=reporter)
+        size = export_pack(results, keys, out, predictions=predictions, reporter=reporter)
     print_exported(len(keys), out, size)
 
 

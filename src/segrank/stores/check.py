@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -11,12 +11,14 @@ import polars as pl
 from segrank.counts import BOUNDARY, CALIBRATION, CONFIDENCE, CONFUSION, confusion_from_table, scores
 from segrank.errors import SegrankError, StoreError
 from segrank.evaluate.corruptions import AMOUNTS, Corruption
+from segrank.predictions import Prediction
 from segrank.record import Evaluation, Record, Scores
 from segrank.spec import evaluation_identity, key_of
 from segrank.spec import identity as identity_of
 
 _KINDS = {CONFUSION: CONFUSION, BOUNDARY: BOUNDARY, CALIBRATION: CALIBRATION, CONFIDENCE: CALIBRATION}
 """Of rows of counts, and what has to be asked for to have them."""
+_LONGEST_NAME = 4096
 _MOST_PIXELS = 2**40
 """In one row: more than any image has, and so few that sums stay exact."""
 
@@ -62,6 +64,18 @@ def check_counts(evaluation: Evaluation, counts: pl.DataFrame) -> None:
             f"and its counts give {100 * computed.miou:.4f}",
             wanted="scores that follow from the counts",
         )
+
+
+def check_predictions(evaluation: Evaluation, predictions: Sequence[Prediction]) -> None:
+    """That predictions are of images of the evaluation, and of its classes.
+
+    Raises:
+        StoreError: they are not.
+    """
+    for one in predictions:
+        good = 0 <= one.place < evaluation.images and one.labels.size and one.labels.max() < len(evaluation.classes)
+        if not good or not one.name.isprintable() or len(one.name) > _LONGEST_NAME:
+            raise StoreError(f"the predictions of evaluation {evaluation.key} are not of its images and classes")
 
 
 def _digests(record: Record) -> dict[str, str]:

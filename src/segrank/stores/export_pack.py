@@ -9,17 +9,23 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from segrank.attempt import PREDICTIONS
 from segrank.counts import SCHEMA
 from segrank.errors import StoreError
 from segrank.files import whole_file
 from segrank.progress import Reporter, Silent
 from segrank.store import Store
-from segrank.stores.check import check_counts, check_record
+from segrank.stores.check import check_counts, check_predictions, check_record
 from segrank.stores.pack import MARK, PACK, RUNS
 
 
 def export_pack(
-    store: Store, keys: Sequence[str], out: str | os.PathLike[str], *, reporter: Reporter | None = None
+    store: Store,
+    keys: Sequence[str],
+    out: str | os.PathLike[str],
+    *,
+    predictions: bool = False,
+    reporter: Reporter | None = None,
 ) -> int:
     """Write finished runs of a store into a new file.
 
@@ -29,6 +35,7 @@ def export_pack(
         store: the results folder.
         keys: of its runs.
         out: the file; there must be none.
+        predictions: put in those that evaluations kept of a few images, to look at.
         reporter: where progress goes; nowhere by default.
 
     Returns:
@@ -46,14 +53,14 @@ def export_pack(
         with whole_file(path, exclusive=True) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as pack:
             _add(pack, MARK, json.dumps({"pack": PACK, "segrank": version("segrank"), "runs": len(keys)}))
             for done, key in enumerate(sorted(keys), start=1):
-                _export(store, key, pack)
+                _export(store, key, pack, predictions)
                 reporter.advance("export", done, len(keys), key)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error}", fix="choose another place or free space") from error
     return path.stat().st_size
 
 
-def _export(store: Store, key: str, pack: zipfile.ZipFile) -> None:
+def _export(store: Store, key: str, pack: zipfile.ZipFile, predictions: bool) -> None:
     record = store.published(key)
     if record is None:
         raise StoreError(f"run {key} in {store.folder} is not finished", fix="leave it out, or finish it")
@@ -65,9 +72,12 @@ def _export(store: Store, key: str, pack: zipfile.ZipFile) -> None:
         folder = f"{RUNS}/{key}/evaluations/{evaluation.key}"
         _add(pack, f"{folder}/scores.json", evaluation.to_json())
         _add(pack, f"{folder}/counts.csv", counts.select(SCHEMA.names()).write_csv())
+        if predictions and (kept := store.predictions_file(evaluation)):
+            check_predictions(evaluation, store.predictions(evaluation))
+            _add(pack, f"{folder}/{PREDICTIONS}", kept.read_bytes())
 
 
-def _add(pack: zipfile.ZipFile, name: str, text: str) -> None:
+def _add(pack: zipfile.ZipFile, name: str, text: str | bytes) -> None:
     """Equal runs make equal packs: no time of day is in one."""
     about = zipfile.ZipInfo(name)
     about.compress_type, about.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16

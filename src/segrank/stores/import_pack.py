@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from segrank.attempt import write_evaluation
+from segrank.attempt import PREDICTIONS, write_evaluation
 from segrank.counts import SCHEMA
 from segrank.data.archive import ArchiveTree
 from segrank.errors import SegrankError, StoreError
@@ -20,7 +20,7 @@ from segrank.files import write_whole
 from segrank.progress import Reporter, Silent
 from segrank.record import Evaluation, Record, load
 from segrank.store import Store
-from segrank.stores.check import check_counts
+from segrank.stores.check import check_counts, check_predictions
 from segrank.stores.merge import Merged
 from segrank.stores.pack import HEADER, MARK, MAX_FILES, MAX_RUNS, MOST_BYTES, NAME, PACK, RUNS
 
@@ -120,7 +120,13 @@ def _unpack(tree: ArchiveTree, key: str, evaluations: Sequence[str], passing: St
             raise StoreError(f"{tree.where(inside)} holds evaluation {evaluation.key}", wanted=name)
         counts = _counts(_text(tree, f"{inside}/counts.csv"), tree.where(f"{inside}/counts.csv"))
         check_counts(evaluation, counts)
-        write_evaluation(folder / "evaluations", evaluation, counts)
+        kept = f"{inside}/{PREDICTIONS}"
+        predictions = tree.read(kept) if kept in tree else b""
+        write_evaluation(folder / "evaluations", evaluation, counts, predictions)
+        try:
+            check_predictions(evaluation, passing.predictions(evaluation))
+        except MemoryError as error:  # a map that says it is larger than any
+            raise StoreError(f"{tree.where(kept)} claims too much memory") from error
     write_whole(folder / "record.json", record.to_json())
     found = passing.published(key)
     assert found is not None
