@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from segrank.cli.run_options import DeviceOption, KeepWeightsOption, RootOption, SetOption, StoreOption
 from segrank.store import DEFAULT_STORE
 
 _FORMATS = ("table", "csv", "json")
@@ -22,21 +23,14 @@ def plan(
     source: Annotated[
         str, typer.Argument(metavar="STUDY.yaml|NAME", help="A study's file, or one that comes with segrank.")
     ],
-    assignments: Annotated[
-        list[str], typer.Option("--set", metavar="KEY=VALUE", help="A field of every run; can be repeated.")
-    ] = [],  # noqa: B006
-    store: Annotated[
-        Path, typer.Option("--store", envvar="SEGRANK_STORE", help="The results folder.", show_default=True)
-    ] = Path(DEFAULT_STORE),
-    root: Annotated[
-        Path | None,
-        typer.Option(help="Where named datasets lie, in their archives or unpacked; by default $SEGRANK_DATA."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="That the runs will be on: auto, cpu or cuda.")] = "auto",
+    assignments: SetOption = [],  # noqa: B006
+    store: StoreOption = Path(DEFAULT_STORE),
+    root: RootOption = None,
+    device: DeviceOption = "auto",
     jobs: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Runs at once: by default one for each GPU, one on a CPU.")
     ] = None,
-    keep_weights: Annotated[bool, typer.Option(help="Whether trained weights will be kept.")] = True,
+    keep_weights: KeepWeightsOption = True,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Measure a few steps of each kind of run of which none is finished.")
     ] = False,

@@ -148,6 +148,7 @@ def plan_study(
     study: Study,
     *,
     store: str | os.PathLike[str],
+    units: Units | None = None,
     root: str | os.PathLike[str] | None = None,
     device: str = "auto",
     jobs: int | None = None,
@@ -160,6 +161,7 @@ def plan_study(
     Args:
         study: what is to be run.
         store: the results folder, whose finished runs tell how long things take.
+        units: its runs, where they are known already.
         root: the folder with the archives of named datasets; by default $SEGRANK_DATA.
         device: that the runs will be on: `auto`, `cpu` or `cuda`.
         jobs: runs at once; by default one for each GPU, one on a CPU.
@@ -172,7 +174,7 @@ def plan_study(
         SpecError: there is no such device.
     """
     device, results = device_for(device), Store(store)
-    units = units_of(study, device=device, root=root)
+    units = units or units_of(study, device=device, root=root)
     datasets = Datasets(root)
     found = _look(results, units, device)
     mine = {(one.spec.eval_dataset or one.spec.dataset, one.spec.eval_split) for one in found}
@@ -223,16 +225,19 @@ def plan_study(
     )
 
 
-def keep_plan(plan: StudyPlan, store: str | os.PathLike[str]) -> None:
-    """Save what was predicted, to be held against what it takes: called when a study starts.
+def keep_plan(study: Study, units: Units, *, store: Store, root: str | os.PathLike[str] | None, device: str) -> None:
+    """Predict what is to be done and keep it, to be held against what it takes: called when a study starts.
 
     Raises:
         StoreError: the store cannot be written.
     """
+    if all(read_state(store.run_folder(unit.key), unit.evaluations).status == "done" for unit in units.units):
+        return
+    plan = plan_study(study, units=units, store=store.folder, root=root, device=device)
     predicted = {
         run.key: (run.prediction, run.status != "waiting") for run in plan.runs if run.key and run.status != "done"
     }
-    save_predictions(Store(store), plan.name, plan.place, predicted)
+    save_predictions(store, plan.name, plan.place, predicted)
 
 
 class _Found(NamedTuple):

@@ -18,6 +18,7 @@ from segrank.study.devices import device_for, visible_gpus
 from segrank.study.executor import Executor
 from segrank.study.local import LocalExecutor
 from segrank.study.manifest import write_manifest
+from segrank.study.plan import keep_plan
 from segrank.study.same_scores import same_scores
 from segrank.study.state import TRIES, State, read_state
 from segrank.study.study import Study, read_study, study_of
@@ -120,6 +121,8 @@ def run_study(
     device = device_for(device)
     found = units_of(study, device=device, root=root)
     write_manifest(results, study, found, tries)
+    if devices == 1:  # what several take together is not known
+        keep_plan(study, found, store=results, root=root, device=device)
     units = found.units[shard[0] - 1 :: shard[1]]
     for one in found.missing:
         board.say(f"missing: {one.encoder}, {one.setting}: {one.reason}")
