@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -95,25 +94,14 @@ def report(
 
     docs/report.md tells what is on it.
     """
-    from segrank.cli.scored_split import scored_split
+    from segrank.cli.study_page import print_page
     from segrank.console.output import out as output
-    from segrank.data.official import OFFICIAL
-    from segrank.data.palette import class_colours
     from segrank.progress import ConsoleReporter, plain
     from segrank.ranking.leaderboard import Options
     from segrank.ranking.table import results_of
-    from segrank.report.build import page_of
     from segrank.report.export import DEFAULT_OUT, export
     from segrank.report.figures.figure import SIZES
-    from segrank.report.sections.images import Picture, ToShow
     from segrank.report.study import read_parts, read_study
-    from segrank.report.write import write_page
-
-    def pictures(dataset: str, split: str, digest: str, places: Sequence[int]) -> Iterator[Picture]:
-        samples = scored_split(dataset, split, digest, root)
-        for place in places:
-            sample = samples[place]
-            yield Picture(sample.image, sample.labels)
 
     if form not in PICTURES and (width or dark):
         raise typer.BadParameter("--width and --dark are for svg, pdf and png")
@@ -134,18 +122,15 @@ def report(
             options=Options(resamples=resamples, seed=seed, group_images=group_images),
             on_step=lambda done, total: reporter.advance("read the results", done, total),
         )
-    console, out = output(), out or Path("report.html" if form == "html" else DEFAULT_OUT[form])
+    out = out or Path("report.html" if form == "html" else DEFAULT_OUT[form])
     if form != "html":
         for path, size in export(study, form, out, size=SIZES[width or "double"], theme="dark" if dark else "light"):
-            console.print(plain(f"{path}: {size / 1e3:,.0f} kB"))
+            output().print(plain(f"{path}: {size / 1e3:,.0f} kB"))
         return
-    licences = {name: official.card.licence for name, official in OFFICIAL.items()}
     before = None
     if compare:
         old = open_results(compare, names, column, same, delimiter)
         before = old, read_parts(old, metrics=names, where=where, across=across, options=study.options)[0]
-    show = ToShow(images, pictures, class_colours(255)) if images else None
-    size = write_page(page_of(study, title=title, licences=licences, show=show, before=before), out)
-    console.print(plain(f"{out}: {size / 1e6:.1f} MB"))
+    print_page(study, out, title=title, images=images, root=root, before=before)
     if open_it:
         typer.launch(str(out))

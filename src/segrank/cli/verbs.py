@@ -235,7 +235,10 @@ def show(
 
 @app.command()
 def demo(store: StoreOption = Path("demo-store"), device: DeviceOption = "auto") -> None:
-    """Rank three small encoders on generated scenes: about 3 minutes on 2 CPU cores."""
+    """Rank three small encoders on generated scenes, and write the report: about 3 minutes on 2 CPU cores."""
+    from segrank.cli.study_page import print_page
+    from segrank.ranking.table import results_of
+    from segrank.report.study import read_study
     from segrank.runner import run as run_spec
     from segrank.study.demo import demo as specs
 
@@ -247,6 +250,8 @@ def demo(store: StoreOption = Path("demo-store"), device: DeviceOption = "auto")
                 raise typer.Exit(130)
             records.append(record)
     print_runs(records, Store(store), ranked=True)
+    study = read_study(results_of(Store(store)), along=results_of(Store(store), final=False))
+    print_page(study, store / "report.html", title="Three small encoders on generated scenes", images=12)
 
 
 @app.command()
