@@ -32,6 +32,10 @@ SCRIPTS = ("theme.js", "grid.js", "runs.js", "charts.js", "choices.js", "classes
 """In this order."""
 _LONG = 34
 """Text of a cell that is broken into lines."""
+_FITTED_PX = 470
+"""Width that a chart is drawn for at least; where there is less, it is shown smaller."""
+_LEAST_PX = {"agreement": 760, "ranks-across-settings": 640, "effects": 640, "steps": 640}
+"""Of charts with long names, or a column for each setting: where there is less, they are scrolled."""
 STATIC_ROWS = 60
 """Of a table that is in the HTML; a longer one is made by scripts, a screen after another."""
 
@@ -142,7 +146,8 @@ def _figure(figure: Figure, name: str, data: dict[str, Any], said: str) -> dict[
     data["charts"][name] = spec
     at = next((at for at, known in data["configs"].items() if known == configs), str(len(data["configs"])))
     data["configs"][at] = configs
-    spec["usermeta"] = {"config": at}
+    least = _LEAST_PX.get(figure.name, _FITTED_PX)
+    spec["usermeta"] = {"config": at, "least": least, "fits": least == _FITTED_PX}
     return {
         "name": name,
         "title": figure.title,

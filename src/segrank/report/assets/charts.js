@@ -1,6 +1,5 @@
 "use strict";
 // Charts, drawn when they come into view, then in the other theme, so that changing it or printing needs no drawing.
-const LEAST_WIDTH = 560;
 
 const charts = {
   start() {
@@ -47,8 +46,10 @@ const charts = {
     place.append(inside);
     const known = data.charts[figure.dataset.chart];
     const spec = structuredClone(known);
-    spec.config = data.configs[known.usermeta.config][name];
-    if (typeof spec.width === "number") spec.width = Math.max(LEAST_WIDTH, figure.clientWidth);
+    const { config, least, fits } = known.usermeta;
+    spec.config = data.configs[config][name];
+    if (typeof spec.width === "number") spec.width = Math.max(least, figure.clientWidth);
+    place.classList.toggle("fits", fits); // made smaller where there is less room; others are scrolled
     try {
       await vegaEmbed(inside, spec, {
         ast: true, renderer: "svg", logLevel: 1, actions: false, defaultStyle: false, hover: false,
