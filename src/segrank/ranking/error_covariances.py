@@ -17,12 +17,16 @@ from segrank.ranking.noise import ImageNoise
 
 FloatArray = NDArray[np.float64]
 STRATA = 9
+_STRATA_OF_MANY = 3
+_MANY = 200
+"""Encoders: of more, each covariance takes seconds, and what one encoder's variance may be decides little."""
 
 
 def error_covariances(of: Estimates) -> list[FloatArray]:
-    """(encoders, encoders) of the errors of the values, as far as they decide differences: `STRATA` of them."""
+    """(encoders, encoders) of the errors of the values, as far as they decide differences: `STRATA` of them, or fewer
+    for many encoders."""
     images, seeds = _over_images([of])[0][0], _over_seeds(of)
-    scale = _scales(np.array([_image_df(of)]), np.random.default_rng(0))[:, 0]
+    scale = _scales(np.array([_image_df(of)]), np.random.default_rng(0), len(seeds))[:, 0]
     return [by_images * images + np.diag(by_seeds) for by_images, by_seeds in zip(scale, seeds, strict=True)]
 
 
@@ -33,10 +37,12 @@ def joint_error_covariances(x: Estimates, y: Estimates) -> list[FloatArray]:
     luck = _seed_correlation(x, y)
     # what is not known of the variances is the same for the same images and runs, and else of each setting's own
     other_images, other_runs = not across.any(), not luck.any()
-    scale_x = _scales(np.array([_image_df(x)]), np.random.default_rng(0))[:, 0]
-    scale_y = _scales(np.array([_image_df(y)]), np.random.default_rng(int(other_images)))[:, 0]
+    over_seeds_x, over_seeds_y = _over_seeds(x), _over_seeds(y, other_runs)
+    number = len(over_seeds_x)
+    scale_x = _scales(np.array([_image_df(x)]), np.random.default_rng(0), number)[:, 0]
+    scale_y = _scales(np.array([_image_df(y)]), np.random.default_rng(int(other_images)), number)[:, 0]
     found = []
-    for sx, sy, seeds_x, seeds_y in zip(scale_x, scale_y, _over_seeds(x), _over_seeds(y, other_runs), strict=True):
+    for sx, sy, seeds_x, seeds_y in zip(scale_x, scale_y, over_seeds_x, over_seeds_y, strict=True):
         shared = np.sqrt(sx * sy) * across + np.diag(luck * np.sqrt(seeds_x * seeds_y))
         turned = np.sqrt(sx * sy) * across_turned + np.diag(luck * np.sqrt(seeds_x * seeds_y))
         found.append(np.block([[sx * in_x + np.diag(seeds_x), shared], [turned, sy * in_y + np.diag(seeds_y)]]))
@@ -101,11 +107,12 @@ def _image_df(of: Estimates) -> float:
 
 
 def _over_seeds(of: Estimates, other_runs: bool = False) -> FloatArray:
-    """(STRATA, encoders): variances, beside what is counted with the images."""
+    """(strata, encoders): variances, beside what is counted with the images."""
     seeds = of.paired_seed_noise or of.seed_noise
+    number = STRATA if len(of.encoders) <= _MANY else _STRATA_OF_MANY
     if seeds is None:
-        return np.zeros((STRATA, len(of.encoders)))
-    scales = _scales(seeds.df, np.random.default_rng([1, other_runs]))
+        return np.zeros((number, len(of.encoders)))
+    scales = _scales(seeds.df, np.random.default_rng([1, other_runs]), number)
     own = 0.0 if of.image_noise is None else of.image_noise.per_seed
     return np.asarray(np.maximum(scales * seeds.likely - own, 0) / of.seeds)
 
@@ -124,9 +131,9 @@ def _seed_correlation(x: Estimates, y: Estimates) -> FloatArray:
     return same * (float((of_x * of_y).sum()) / size if size else 0.0)
 
 
-def _scales(df: FloatArray, random: np.random.Generator) -> FloatArray:
-    """(STRATA, variances): what each may be as a multiple of its estimate, one from each part of its distribution, in
+def _scales(df: FloatArray, random: np.random.Generator, strata: int) -> FloatArray:
+    """(strata, variances): what each may be as a multiple of its estimate, one from each part of its distribution, in
     an order of its own (a Latin hypercube)."""
-    parts = np.array([(random.permutation(STRATA) + 0.5) / STRATA for _ in df]).T
+    parts = np.array([(random.permutation(strata) + 0.5) / strata for _ in df]).T
     known = np.minimum(df, 1e9)
     return np.asarray(known / stats.chi2.ppf(parts, known))

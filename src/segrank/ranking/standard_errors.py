@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 FloatArray = NDArray[np.float64]
 LEVEL = 0.95
@@ -80,7 +80,12 @@ class Errors(NamedTuple):
         return np.asarray(np.sqrt(square))
 
     def _tail_by_own_seeds(self, size: FloatArray, at: NDArray[np.intp]) -> FloatArray:
-        """The tail whose interval ends at 0, by halving: between that of `LEVEL` and 1/2."""
+        """The tail whose interval ends at 0: between that of `LEVEL` and 1/2, by halving where images have a part."""
+        assert self.own is not None
+        if self.images is None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                t = np.where(size[at] == 0, 0.0, size[at] / np.sqrt(self.own.variance[at]))
+            return np.asarray(stdtr(self.own.df[at], -t))
         low, high = np.full(len(at), (1 - LEVEL) / 2), np.full(len(at), 0.5)
         for _ in range(_HALVINGS if len(at) else 0):
             middle = (low + high) / 2
