@@ -22,11 +22,13 @@ def answer(agreements: Agreements) -> str:
     if not known:
         return f"There is no tau between any of {len(agreements.settings)} settings."
     least, most = (of(known, key=lambda pair: pair.found.tau or 0.0) for of in (min, max))
-    head = (
-        f"Of {len(known)} pairs of {len(agreements.settings)} settings, tau is highest between {_between(most)} "
-        f"({tau_text(most)}{_as_others(most, known)}) and lowest between {_between(least)} "
-        f"({tau_text(least)}{_as_others(least, known)})."
-    )
+    head = f"tau is {tau_text(most)} in all {len(known)} pairs of {len(agreements.settings)} settings."
+    if tau_text(least) != tau_text(most):
+        head = (
+            f"Of {len(known)} pairs of {len(agreements.settings)} settings, tau is highest between {_between(most)} "
+            f"({tau_text(most)}{_as_others(most, known)}) and lowest between {_between(least)} "
+            f"({tau_text(least)}{_as_others(least, known)})."
+        )
     judged = [pair.found.same_order for pair in known if pair.found.same_order is not None]
     if not judged:
         return f"{head} Whether any two orders differ by more than noise cannot be told."

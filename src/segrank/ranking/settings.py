@@ -213,9 +213,10 @@ def _base(values: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
 
 
 def _changed(of: Mapping[str, str]) -> int:
-    """Fields of a spec that have not their defaults."""
-    fields = RunSpec.model_fields
-    return sum(value != str(fields[name].default).lower() for name, value in of.items() if name in fields)
+    """Fields that have not their defaults."""
+    defaults = {name: str(field.default).lower() for name, field in RunSpec.model_fields.items()}
+    defaults["corruption"] = "none"
+    return sum(value != defaults[name] for name, value in of.items() if name in defaults)
 
 
 def _estimates(
