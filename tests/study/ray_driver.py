@@ -1,21 +1,17 @@
-"""Light runs on Ray, brought home from within its network: `ray_driver.py ADDRESS STORE STEPS KEY...`.
-
-Prints how often each was started, and what Ray said of those that did not come to their end.
-"""
+"""A coordinator of light runs on Ray, to be started within its network: `ray_driver.py STORE ADDRESS RUNS STEPS`."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
-from light_study import LightStudy
+from light_run import Lines, command, units
 
+from segrank.store import Store
+from segrank.study.coordinator import Care, Coordinator
 from segrank.study.ray import RayExecutor
 
 if __name__ == "__main__":
-    address, store, steps, *keys = sys.argv[1:]
-    study = LightStudy(Path(store), RayExecutor(address))
-    study.bring_home(int(steps), *keys)
-    study.executor.close()
-    print(json.dumps({"starts": study.starts, "ends": study.ends}))
+    store, address, runs, steps = sys.argv[1:]
+    study, care = units(int(runs), int(steps)), Care(pause_s=0.0)
+    Coordinator(study, Store(Path(store)), RayExecutor(address), command, Lines(), care).run(lambda: False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 import sys
@@ -12,9 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 import ray_driver
-from light_study import LightStudy
-from light_work import CHECKPOINT_EVERY, events
-from polling import wait_until
+from bench import PATIENCE_S, Bench, wait
+from light_run import EVERY
 from ray_cluster import ADDRESS, RayCluster, ray_cluster
 
 from segrank.errors import SegrankError
@@ -23,8 +21,7 @@ pytest.importorskip("ray", reason="Ray is not installed")
 
 from segrank.study.ray import RayExecutor
 
-STEPS = 150
-KEYS = ("r0", "r1", "r2", "r3", "r4", "r5")
+RUNS, STEPS = 6, 600
 
 
 @pytest.fixture
@@ -34,28 +31,27 @@ def two_nodes() -> Iterator[RayCluster]:
 
 
 def test_runs_come_home_though_a_worker_and_a_node_are_killed(two_nodes: RayCluster, tmp_path: Path) -> None:
-    command = [sys.executable, ray_driver.__file__, ADDRESS, str(tmp_path), str(STEPS), *KEYS]
-    watch = LightStudy(tmp_path, executor=None)  # type: ignore[arg-type]  # it only reads
+    bench, first = Bench(tmp_path), range(4)  # two nodes of two cores
+    command = [sys.executable, ray_driver.__file__, str(tmp_path), ADDRESS, str(RUNS), str(STEPS)]
     driver = subprocess.Popen(two_nodes.inside(*command), env=two_nodes.environment, stdout=subprocess.PIPE, text=True)
-    first = KEYS[:4]  # two nodes of two cores
-    wait_until(watch.has_checkpoints(*first), "four run")
-    process = {key: psutil.Process(events(watch.run(key), "begin")[0]["pid"]) for key in first}
-    on = {key: process[key].parents()[1] for key in first}  # a worker of Ray's is a child of its node
-    killed = next(key for key in first if on[key] != two_nodes.raylet("other"))
-    lost = [key for key in first if on[key] == two_nodes.raylet("other")]
-    assert lost
+    wait(lambda: all(len(bench.executed(number)) > 5 * EVERY for number in first))
+    process = {number: psutil.Process(bench.executed(number)[0][0]) for number in first}
+    node = {number: process[number].parents()[1] for number in first}  # a worker of Ray's is a child of its node
+    dead = two_nodes.raylet("other")
+    lost = [number for number in first if node[number] == dead]
+    killed = next(number for number in first if node[number] != dead)
     process[killed].parents()[0].kill()
-    wait_until(lambda: not process[killed].is_running(), "a killed worker takes its run along")
-    two_nodes.raylet("other").kill()
-    out, _ = driver.communicate(timeout=240)
-    assert driver.returncode == 0
-    told = json.loads(out.splitlines()[-1])
-    assert watch.done(*KEYS)
-    assert {key for key, times in told["starts"].items() if times > 1} == {killed, *lost}
-    assert any("worker died" in end for end in told["ends"])
-    assert any("node it was running on is dead" in end for end in told["ends"])
-    for key in (killed, *lost):
-        assert events(watch.run(key), "begin")[1]["step"] >= CHECKPOINT_EVERY
+    wait(lambda: not process[killed].is_running())  # it ends with the worker
+    dead.kill()
+    said, _ = driver.communicate(timeout=PATIENCE_S)
+    assert driver.returncode == 0, said
+    bench.home(runs=RUNS, steps=STEPS)
+    assert lost
+    for number in range(RUNS):
+        assert len(bench.repeated(number)) == (number in (killed, *lost)), said
+        assert max(bench.repeated(number), default=0) <= EVERY
+    assert "worker died" in said
+    assert said.count("node it was running on is dead") == len(lost)
 
 
 def test_whoever_could_be_reached_by_others_needs_a_token(monkeypatch: pytest.MonkeyPatch) -> None:

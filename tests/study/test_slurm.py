@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-from collections.abc import Iterator, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import light_work
 import pytest
-from light_study import LightStudy
-from light_work import events
-from polling import wait_until
+from bench import Bench, wait
+from light_run import EVERY, command, key_for, units
 from slurm_cluster import SlurmCluster, slurm_cluster
 
+import segrank
+from segrank.attempt import WEIGHTS, newest_step
 from segrank.errors import SegrankError
+from segrank.store import Store
+from segrank.study.coordinator import Care, Coordinator
+from segrank.study.executor import Job
 from segrank.study.slurm_options import minutes, slurm_options
 from segrank.study.slurm_queue import Batches
+from segrank.study.tries import read_tries
 
 pytest.importorskip("submitit", reason="SLURM's jobs are submitted by submitit, which is not installed")
 
 from segrank.study.slurm import SlurmExecutor
 
 SMALL = ("partition=low", "time=10", "cpus=1", "mem=100M")
+STEPS = 300
+"""Of a run: several seconds."""
+
+
+STUDY = """
+encoders: ["small:shallow", "small:plain"]
+set:
+  {weights: random, dataset: "scenes?size=32&train=12&val=5", crop: 32, patch_size: 8, steps: 80, batch_size: 4,
+   lr: 1e-3, encoder_lr_multiplier: 1}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -40,142 +57,218 @@ def slurm(two_nodes: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     two_nodes.clear()
 
 
+class Executor(SlurmExecutor):
+    """Remembers what it has started."""
+
+    def __init__(self, folder: Path, options: Sequence[str], at_once: int | None) -> None:
+        super().__init__(folder, slurm_options(options), at_once=at_once, look_every_s=0.5, say=self._hear)
+        self.started: list[str] = []
+        self.heard: list[str] = []
+
+    def _hear(self, text: str) -> None:
+        self.heard.append(text)
+
+    def start(self, jobs: Sequence[Job]) -> None:
+        self.started += [job.key for job in jobs]
+        super().start(jobs)
+
+
+class SlurmBench(Bench):
+    """Light runs, and coordinators that have them on SLURM."""
+
+    def executor(self, *, at_once: int | None = None, options: Sequence[str] = SMALL) -> Executor:
+        return Executor(self.store / "slurm", options, at_once)
+
+    def coordinate(self, executor: Executor, stop: Callable[[], bool], *, runs: int = 1, first: int = 0) -> None:
+        there, study = executor.alive(), units(first + runs, STEPS)[first:]
+        adopted = [unit.key for unit in study if unit.key in there]
+        Coordinator(study, Store(self.store), executor, command, self.board, Care(pause_s=0.0), adopted).run(stop)
+
+    def bring_home(self, executor: Executor, *then: Callable[[], object], runs: int = 1) -> None:
+        """A study of so many runs. What is to happen meanwhile is tried, one after the other, until it returns true."""
+        rest = list(then)
+
+        def meddle() -> bool:
+            if rest and rest[0]():
+                del rest[0]
+            return False
+
+        self.coordinate(executor, meddle, runs=runs)
+        assert not rest
+        self.home(runs=runs, steps=STEPS)
+
+    def job(self, number: int = 0) -> str:
+        """What SLURM calls it, once it has done some steps; empty before."""
+        key = key_for(number)
+        found = [job.id for job in Batches(self.store / "slurm").queue() if job.key == key]
+        return found[0] if found and self.at_work(number) else ""
+
+    def at_work(self, *numbers: int) -> bool:
+        """Whether these have done some steps."""
+        return all(len(self.executed(number)) > 5 * EVERY for number in numbers)
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
-    """Of a name that would do something if a shell got at it."""
+def bench(tmp_path: Path) -> SlurmBench:
+    """In a store of a name that would do something if a shell got at it."""
     folder = tmp_path / "it's $(touch pwned) `touch pwned`; touch pwned & \"#"
     folder.mkdir()
-    return folder
+    return SlurmBench(folder)
 
 
-class Study(LightStudy):
-    """On SLURM."""
+def test_arrays_come_home_few_at_once_and_the_next_coordinator_finds_them(
+    slurm: SlurmCluster, bench: SlurmBench
+) -> None:
+    first = bench.executor(at_once=3)
+    bench.coordinate(first, lambda: bool(first.started), runs=6)  # an array of this SLURM's holds 4
+    assert first.started == [key_for(number) for number in range(6)]
+    assert "6 jobs stay with SLURM" in first.heard[-1]
+    second, most = bench.executor(at_once=3), 0
 
-    executor: SlurmExecutor
-
-    def __init__(self, store: Path, *, at_once: int | None = None, options: Sequence[str] = SMALL) -> None:
-        executor = SlurmExecutor(
-            store / "slurm", slurm_options(options), at_once=at_once, look_every_s=0.5, say=lambda _: None
-        )
-        super().__init__(store, executor)
-
-    def job(self, key: str) -> str:
-        """What SLURM calls it."""
-        [job] = [job for job in Batches(self.executor.folder).queue() if job.key == key]
-        return job.id
-
-
-def test_arrays_come_home_few_at_once_and_another_coordinator_finds_them(slurm: SlurmCluster, store: Path) -> None:
-    keys = [f"a{index}" for index in range(6)]  # an array of this SLURM's holds 4
-    first = Study(store, at_once=3)
-    first.start(10, *keys)
-    second = Study(store, at_once=3)
-    assert second.executor.alive() == set(keys)
-    most = 0
-
-    def home() -> bool:
+    def count() -> bool:
         nonlocal most
         most = max(most, slurm.command("squeue", "--noheader", "--states=RUNNING", "--array").count("\n"))
-        return not second.executor.alive()
+        return most == 3
 
-    wait_until(home, "the arrays are done")
-    assert second.done(*keys)
+    bench.bring_home(second, count, runs=6)
+    assert second.started == []
     assert most == 3
-    assert all(len(events(second.run(key), "begin")) == 1 for key in keys)
-    assert "COMPLETED" in second.executor.how_it_ended("a5")
-    second.executor.close()
-    assert not list((store / "slurm").iterdir())
-    assert not [*store.rglob("*pwned"), *Path().glob("pwned"), *Path.home().glob("pwned")]
+    assert not list((bench.store / "slurm").iterdir())
+    assert not [*bench.store.rglob("*pwned"), *Path().glob("pwned"), *Path.home().glob("pwned")]
 
 
-def test_usr2_leaves_a_checkpoint_and_goes_back_into_the_queue(slurm: SlurmCluster, store: Path) -> None:
-    study = Study(store)
-    study.start(30, "u")
-    wait_until(study.has_begun("u"), "it runs")
-    slurm.command("scancel", "--signal=USR2", study.job("u"))
-    wait_until(lambda: study.done("u"), "it is done")
-    [first, second] = events(study.run("u"), "begin")
-    [stop] = events(study.run("u"), "stop")
-    assert first["step"] == 0
-    assert second["step"] == stop["step"] > 0
-    assert study.starts["u"] == 1
+def test_usr2_leaves_a_checkpoint_and_goes_back_into_the_queue(slurm: SlurmCluster, bench: SlurmBench) -> None:
+    executor = bench.executor()
+
+    def signal_it() -> bool:
+        job = bench.job()
+        return bool(job) and slurm.command("scancel", "--signal=USR2", job) == ""
+
+    bench.bring_home(executor, signal_it)
+    assert bench.repeated() == [0]
+    assert len(executor.started) == 1
 
 
-def test_scontrol_requeue_goes_on_from_the_checkpoint(slurm: SlurmCluster, store: Path) -> None:
-    study = Study(store)
-    study.start(30, "q")
-    wait_until(study.has_checkpoints("q"), "a checkpoint")
-    slurm.command("scontrol", "requeue", study.job("q"))
-    wait_until(lambda: study.done("q"), "it is done")
-    assert [begun["step"] > 0 for begun in events(study.run("q"), "begin")] == [False, True]
-    assert study.starts["q"] == 1
+def test_scontrol_requeue_goes_on_from_a_checkpoint(slurm: SlurmCluster, bench: SlurmBench) -> None:
+    executor = bench.executor()
+
+    def requeue() -> bool:
+        job = bench.job()
+        return bool(job) and slurm.command("scontrol", "requeue", job) == ""
+
+    bench.bring_home(executor, requeue)
+    [repeated] = bench.repeated()
+    assert repeated <= EVERY
+    assert len(executor.started) == 1
 
 
-def test_a_preempted_job_goes_on_when_the_node_is_free_again(slurm: SlurmCluster, store: Path) -> None:
-    low, high = Study(store), Study(store, options=("partition=high", "time=10", "cpus=2", "mem=100M"))
-    keys = ["p0", "p1", "p2", "p3"]  # all four cores of both nodes
-    low.start(80, *keys)
-    wait_until(low.has_begun(*keys), "they run")
-    high.start(10, "h")
-    wait_until(lambda: high.done("h"), "the preemptor is done")
-    assert not low.done(*keys)
-    wait_until(lambda: low.done(*keys), "they are done")
-    stopped = [key for key in keys if events(low.run(key), "stop")]
-    assert len(stopped) == 2
-    for key in stopped:
-        assert events(low.run(key), "begin")[1]["step"] == events(low.run(key), "stop")[0]["step"]
-    assert set(low.starts.values()) == {1}
+def test_a_preempted_job_goes_on_when_there_is_room_again(slurm: SlurmCluster, bench: SlurmBench) -> None:
+    executor = bench.executor()
+    runs = 4  # all cores of both nodes
+    script = bench.store / "urgent.sh"
+    script.write_text("#!/bin/sh\nsleep 3\n")
+
+    def preempt() -> bool:
+        options = ("--partition=high", "--cpus-per-task=2", "--output=/dev/null")
+        return bench.at_work(*range(runs)) and bool(slurm.command("sbatch", *options, str(script)))
+
+    bench.bring_home(executor, preempt, runs=runs)
+    repeated = [steps for number in range(runs) for steps in bench.repeated(number)]
+    assert repeated == [0, 0]  # both jobs of one node were told, and saved a checkpoint
+    assert len(executor.started) == runs
 
 
-def test_jobs_of_a_node_that_died_go_on_on_another(slurm: SlurmCluster, store: Path) -> None:
-    study = Study(store)
-    keys = ["n0", "n1", "n2", "n3"]
-    study.start(60, *keys)
-    wait_until(study.has_checkpoints(*keys), "checkpoints")
-    slurm.kill_node("n2")
+def test_jobs_of_a_node_that_died_go_on_on_another(slurm: SlurmCluster, bench: SlurmBench) -> None:
+    executor = bench.executor()
+    runs, dead = 4, set[int]()
+
+    def kill_node() -> bool:
+        if not bench.at_work(*range(runs)):
+            return False
+        dead.update(process.pid for process in slurm.processes("n2"))
+        slurm.kill_node("n2")
+        return True
+
     try:
-        study.bring_home(60, *keys)
+        bench.bring_home(executor, kill_node, runs=runs)
     finally:
         slurm.start_node("n2")
-    moved = [begun for key in keys if len(begun := events(study.run(key), "begin")) > 1]
-    assert moved
-    for first, second in moved:
-        assert (first["node"], second["node"]) == ("n2", "n1")
-        assert second["step"] >= light_work.CHECKPOINT_EVERY
+    moved = [number for number in range(runs) if bench.executed(number)[0][0] in dead]
+    assert len(moved) == 2
+    for number in range(runs):
+        assert len(bench.repeated(number)) == (number in moved)
+        assert max(bench.repeated(number), default=0) <= EVERY
+    assert len(executor.started) == runs  # it is SLURM that has started them again
 
 
-def test_a_killed_task_is_missed_without_accounting(slurm: SlurmCluster, store: Path) -> None:
-    study = Study(store)
-    study.start(20, "k")
-    wait_until(study.has_checkpoints("k"), "a checkpoint")
-    os.kill(events(study.run("k"), "begin")[0]["pid"], signal.SIGKILL)
-    wait_until(lambda: not study.executor.alive(), "SLURM has let go of it")
-    study.bring_home(20, "k")
-    assert "FAILED on n" in study.ends[0]
-    assert "exit status 137" in study.ends[0]
-    assert study.starts["k"] == 2
-    assert events(study.run("k"), "begin")[1]["step"] >= light_work.CHECKPOINT_EVERY
+def test_a_killed_task_is_missed_without_accounting(slurm: SlurmCluster, bench: SlurmBench) -> None:
+    executor = bench.executor()
+
+    def kill_task() -> bool:
+        if not bench.job():
+            return False
+        os.kill(bench.executed()[-1][0], signal.SIGKILL)
+        return True
+
+    bench.bring_home(executor, kill_task)
+    [repeated] = bench.repeated()
+    assert repeated <= EVERY
+    assert len(executor.started) == 2
+    [failure] = [text for text in bench.board.said if "ended without a word" in text]
+    assert "FAILED on n" in failure
+    assert "exit status 137" in failure
 
 
-def test_stop_leaves_a_checkpoint_and_kill_an_end_and_what_waits_leaves_the_queue(
-    slurm: SlurmCluster, store: Path
+def test_a_study_comes_home_though_its_command_and_then_a_task_are_killed(slurm: SlurmCluster, tmp_path: Path) -> None:
+    file, store = tmp_path / "two.yaml", Store(tmp_path / "store")
+    file.write_text(STUDY)
+    asked = [f"--slurm={option}" for option in ("partition=low", "time=10", "cpus=1", "mem=900M")]
+    how = ["--store", str(store.folder), "--device", "cpu", "--checkpoint-every", "0.5"]
+    command = [sys.executable, "-m", "segrank", "study", str(file), "--on", "slurm", *asked, *how]
+
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait(lambda: any(newest_step(store.run_folder(key)) for key in store.run_keys()))
+    first.kill()
+    first.wait()
+    victim = next(key for key in store.run_keys() if newest_step(store.run_folder(key)))
+    os.kill(json.loads((store.run_folder(victim) / "claim").read_text())["pid"], signal.SIGKILL)
+
+    second = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert second.returncode == 0, second.stderr
+    records = {record.key: record for record in store.scan(lambda error: pytest.fail(str(error)))}
+    assert {key: record.provenance.attempts for key, record in records.items()} == {
+        key: 1 + (key == victim) for key in store.run_keys()
+    }
+    killed = records[victim]
+    undisturbed = Store(tmp_path / "undisturbed")
+    segrank.run(killed.spec, store=undisturbed.folder, device="cpu")
+    same = undisturbed.published(victim)
+    assert same is not None
+    assert (same.status, same.miou) == (killed.status, killed.miou)
+    assert undisturbed.file(same, WEIGHTS).read_bytes() == store.file(killed, WEIGHTS).read_bytes()
+
+
+def test_stop_leaves_a_checkpoint_kill_an_end_and_what_waits_leaves_the_queue(
+    slurm: SlurmCluster, bench: SlurmBench
 ) -> None:
-    study = Study(store, at_once=2)
-    study.start(600, "s", "k", "waits")
-    wait_until(study.has_begun("s", "k"), "they run")
-    wait_until(lambda: study.executor.alive() and study.executor.waiting() == {"waits"}, "one waits")
-    for key in ("s", "waits"):
-        study.executor.stop(key)
-    study.executor.kill("k")
-    wait_until(lambda: not study.executor.alive(), "all have gone")
-    assert events(study.run("s"), "stop")
-    assert not events(study.run("waits"))
+    executor = bench.executor(at_once=2)
+    bench.coordinate(executor, lambda: bool(executor.started), runs=3)
+    stopped, killed, waiting = map(key_for, range(3))
+    wait(lambda: bench.at_work(0, 1) and executor.alive() and executor.waiting() == {waiting})
+    executor.stop(stopped)
+    executor.stop(waiting)
+    executor.kill(killed)
+    wait(lambda: not executor.alive())
+    for number in (0, 1, 2):
+        assert (bench.run(number) / "record.json").exists() is False
+    assert [one["outcome"] for one in read_tries(bench.run(0)).values()] == ["interrupted"]
+    assert not bench.executed(2)
 
 
-def test_what_sbatch_refuses_is_told_and_leaves_nothing(slurm: SlurmCluster, store: Path) -> None:
+def test_what_sbatch_refuses_is_told_and_leaves_nothing(slurm: SlurmCluster, bench: SlurmBench) -> None:
     with pytest.raises(SegrankError, match="invalid partition"):
-        Study(store, options=("partition=none-such", "time=10"))
-    assert not (store / "slurm").exists()
+        bench.executor(options=("partition=none-such", "time=10"))
+    assert not (bench.store / "slurm").exists()
 
 
 @pytest.mark.parametrize("time", ["7", "90:30", "1:02:03", "2-3", "2-03:04", "1-00:00:01", "0:30"])

@@ -20,6 +20,7 @@ from segrank.cli.run_options import (
 )
 from segrank.store import DEFAULT_STORE, Store
 from segrank.study.coordinator import HANG_S
+from segrank.study.engines import Engine
 from segrank.study.state import TRIES
 
 NAME = "STUDY.yaml|NAME"
@@ -44,7 +45,12 @@ def study(
     checkpoint_every: CheckpointOption = 300,
     keep_weights: KeepWeightsOption = True,
     jobs: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Runs at once: by default one for each GPU, one on a CPU.")
+        int | None,
+        typer.Option(
+            min=1,
+            max=1024,
+            help="Runs at once: by default one for each GPU, one on a CPU, on a cluster as many as fit.",
+        ),
     ] = None,
     tries: Annotated[
         int, typer.Option(min=1, max=1000, help="Failures without progress after which a run is quarantined.")
@@ -53,6 +59,19 @@ def study(
     hang_after: Annotated[
         float, typer.Option(min=30, metavar="SECONDS", help="Kill a run that reports no progress for so long.")
     ] = HANG_S,
+    on: Annotated[
+        Engine, typer.Option(help="Where the runs go: processes here, SLURM, a Ray cluster. See docs/cluster.md.")
+    ] = Engine.LOCAL,
+    slurm: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=VALUE", help="What each job asks for, as sbatch has it: `partition=gpu`. Repeatable."
+        ),
+    ] = [],  # noqa: B006
+    ray: Annotated[
+        list[str],
+        typer.Option(metavar="NAME=VALUE", help="`address=HOST:PORT` of Ray; `cpus=N`, `gpus=N` of a run. Repeatable."),
+    ] = [],  # noqa: B006
     shard: Annotated[
         str,
         typer.Option(metavar="I/N", help="Every N-th run only, from the I-th: for machines without a scheduler."),
@@ -62,6 +81,7 @@ def study(
 
     Stop it with Ctrl-C, kill it, lose the machine: the same command goes on. Runs that are done are not done again, in
     whichever study they were. Ctrl-C saves a checkpoint of each run first; a second one does not wait for that.
+    Jobs of SLURM's are left to it.
 
     Examples: `segrank study recommended --root /data`, `segrank study mine.yaml --set steps=2000 --jobs 2`
 
@@ -70,11 +90,13 @@ def study(
     """
     from segrank.console.study import StudyBoard
     from segrank.spec import parse_overrides
+    from segrank.study.engines import engine
     from segrank.study.run_study import run_study
     from segrank.study.study import read_study
 
     whole = read_study(source, parse_overrides(assignments))
     with StudyBoard() as board:
+        executor = engine(on, slurm=slurm, ray=ray, store=store, at_once=jobs, say=board.say)
         result = run_study(
             whole,
             store=store,
@@ -90,6 +112,7 @@ def study(
             retry=retry,
             hang_after_s=hang_after,
             shard=_shard(shard),
+            executor=executor,
             board=board,
         )
     _print_status(Store(store), whole.name)

@@ -267,16 +267,19 @@ class Coordinator:
     # ---------------------------------------------------------------- what goes on
 
     def _watch(self, now: float) -> None:
-        for mine in list(self._mine.values()):
+        waiting = self.executor.waiting()
+        for key, mine in list(self._mine.items()):
             state = self.states[mine.index] = self._read(mine.index)
             _cut(self.store.run_folder(self.units[mine.index].key) / STDERR)
-            if state.status == "running" and state.progress != mine.progress:
+            if key in waiting:  # not begun, or put back
+                mine.progress = None
+            elif state.status == "running" and state.progress != mine.progress:
                 mine.since, mine.progress = now, state.progress
             elif mine.progress is not None and now - mine.since > self.care.hang_s and not mine.why_killed:
                 at = f"step {state.step}" if state.work else "its start"
                 mine.why_killed = f"no progress for {self.care.hang_s:.0f} s after {at}: it hangs, and was killed"
                 self._say(mine.index, mine.why_killed)
-                self.executor.kill(self.units[mine.index].key)
+                self.executor.kill(key)
         for index in list(self._elsewhere):
             if self.units[index].key in self._mine:
                 continue

@@ -70,5 +70,5 @@ def _ray_options(assignments: Sequence[str]) -> tuple[str, float, float]:
             )
         given[name] = value
     if not given["address"]:
-        raise SegrankError("there is no address of a Ray cluster", fix="give one: --ray address=HOST:PORT")
+        raise SegrankError("there is no address of a Ray cluster", fix="add --ray address=HOST:PORT")
     return given["address"], float(given["cpus"]), float(given["gpus"])

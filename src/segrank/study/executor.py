@@ -48,6 +48,10 @@ class Executor(Protocol):
         """Keys of the jobs that the engine still has, waiting or running. A key that is gone has ended somehow."""
         ...
 
+    def waiting(self) -> set[str]:
+        """Of those alive, the ones that wait for room in the engine: no progress is to be expected of them."""
+        ...
+
     def how_it_ended(self, key: str) -> str:
         """What the engine knows of a job's end, for a message (`exit status 1`, `killed by SIGKILL`); may be empty."""
         ...

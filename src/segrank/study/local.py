@@ -94,6 +94,9 @@ class LocalExecutor:
                 del self._jobs[key]
         return set(self._jobs)
 
+    def waiting(self) -> set[str]:
+        return set()
+
     def how_it_ended(self, key: str) -> str:
         return self._ends.get(key, "")
 

@@ -71,6 +71,10 @@ class RayExecutor:
             self._ended[key] = _how(self._tasks.pop(key))
         return set(self._tasks)
 
+    def waiting(self) -> set[str]:
+        """Ray does not say; but a task that waits has never run."""
+        return set()
+
     def how_it_ended(self, key: str) -> str:
         return self._ended.get(key, "")
 

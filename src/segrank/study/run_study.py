@@ -134,6 +134,8 @@ def run_study(
         adopted = adopt(local, results, units, board)
     else:
         adopted = sorted({unit.key for unit in units} & executor.alive())
+        if adopted:
+            board.say(f"{len(adopted)} runs are in the engine's hands already")
     command = work_command(
         root=root, device=device, devices=devices, workers=workers, micro_batch=micro_batch,
         checkpoint_every_s=checkpoint_every_s, keep_weights=keep_weights,

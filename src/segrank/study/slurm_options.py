@@ -39,7 +39,9 @@ def slurm_options(assignments: Iterable[str]) -> SlurmOptions:
         given["cpus-per-task" if name == "cpus" else name] = value if equals else True
     time = given.pop("time", None)
     if not isinstance(time, str):
-        raise SegrankError("a job needs a limit of time", fix="give one: time=4:00:00; a longer run takes several jobs")
+        raise SegrankError(
+            "a job needs a limit of time", fix="add --slurm time=4:00:00; a longer run takes several jobs"
+        )
     return SlurmOptions(minutes(time), given)
 
 
