@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from segrank.cards import CARDS, card_of
+from segrank.cli import app
 from segrank.errors import SpecError
 from segrank.spec import RunSpec
 from segrank.study.settings import SETTINGS, setting_named
-from segrank.study.study import Study, read_study, shipped_studies
+from segrank.study.study import Study, parse_encoders, read_study, shipped_studies
 
 BASE = RunSpec(encoder="timm:vit_base_patch16_224.mae", dataset="ade20k")
 
@@ -126,6 +128,20 @@ def test_a_new_encoder_beside_those_of_a_study() -> None:
     ]
     with pytest.raises(SpecError, match="stands twice"):
         read_study("new-encoder", encoders=["mae-base"])
+
+
+def test_encoders_of_a_command_line_are_as_in_a_file() -> None:
+    found = parse_encoders(["timm:vit_tiny_patch16_224?depth=6", "{encoder: small:plain, weights: mine.pt}"])
+    assert found == ["timm:vit_tiny_patch16_224?depth=6", {"encoder": "small:plain", "weights": "mine.pt"}]
+    with pytest.raises(SpecError, match="is no encoder"):
+        parse_encoders(["[a, b]"])
+
+
+def test_the_shipped_studies_are_listed_and_printed_to_begin_with(tmp_path: Path) -> None:
+    listed = CliRunner().invoke(app, ["studies"]).output
+    assert all(name in listed for name in shipped_studies())
+    (tmp_path / "mine.yaml").write_text(CliRunner().invoke(app, ["studies", "factorial"]).output)
+    assert read_study(tmp_path / "mine.yaml").cells == read_study("factorial").cells
 
 
 def test_label_efficiency_is_on_one_image_per_class_and_on_growing_shares() -> None:

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from segrank.cli.run_options import DeviceOption, KeepWeightsOption, RootOption, SetOption, StoreOption
+from segrank.cli.run_options import (
+    AddEncoderOption,
+    DeviceOption,
+    KeepWeightsOption,
+    RootOption,
+    SetOption,
+    StoreOption,
+)
 from segrank.store import DEFAULT_STORE
 
 _FORMATS = ("table", "csv", "json")
@@ -24,6 +31,7 @@ def plan(
         str, typer.Argument(metavar="STUDY.yaml|NAME", help="A study's file, or one that comes with segrank.")
     ],
     assignments: SetOption = [],  # noqa: B006
+    encoders: AddEncoderOption = [],  # noqa: B006
     store: StoreOption = Path(DEFAULT_STORE),
     root: RootOption = None,
     device: DeviceOption = "auto",
@@ -56,9 +64,9 @@ def plan(
     from segrank.progress import ConsoleReporter
     from segrank.spec import parse_overrides
     from segrank.study.plan import plan_study
-    from segrank.study.study import read_study
+    from segrank.study.study import parse_encoders, read_study
 
-    study = read_study(source, parse_overrides(assignments))
+    study = read_study(source, parse_overrides(assignments), parse_encoders(encoders))
     with ConsoleReporter() as reporter:
         planned = plan_study(
             study,

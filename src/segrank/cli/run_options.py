@@ -25,3 +25,9 @@ WorkersOption = Annotated[
 MicroBatchOption = Annotated[int | None, typer.Option(min=1, help="Images per forward pass on a device.")]
 CheckpointOption = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Work that a kill may cost.")]
 KeepWeightsOption = Annotated[bool, typer.Option(help="Keep the trained weights, to evaluate and predict with.")]
+AddEncoderOption = Annotated[
+    list[str],
+    typer.Option(
+        "--encoder", metavar="REFERENCE", help="One beside the study's; also `{encoder: REFERENCE, weights: FILE}`."
+    ),
+]

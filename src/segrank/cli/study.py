@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from segrank.cli.run_options import (
+    AddEncoderOption,
     CheckpointOption,
     DeviceOption,
     DevicesOption,
@@ -36,6 +37,7 @@ def _shard(text: str) -> tuple[int, int]:
 def study(
     source: Annotated[str, typer.Argument(metavar=NAME, help="A study's file, or one that comes with segrank.")],
     assignments: SetOption = [],  # noqa: B006
+    encoders: AddEncoderOption = [],  # noqa: B006
     store: StoreOption = Path(DEFAULT_STORE),
     root: RootOption = None,
     device: DeviceOption = "auto",
@@ -92,9 +94,9 @@ def study(
     from segrank.spec import parse_overrides
     from segrank.study.engines import engine
     from segrank.study.run_study import run_study
-    from segrank.study.study import read_study
+    from segrank.study.study import parse_encoders, read_study
 
-    whole = read_study(source, parse_overrides(assignments))
+    whole = read_study(source, parse_overrides(assignments), parse_encoders(encoders))
     with StudyBoard() as board:
         executor = engine(on, slurm=slurm, ray=ray, store=store, at_once=jobs, say=board.say)
         result = run_study(

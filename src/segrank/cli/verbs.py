@@ -34,6 +34,7 @@ from segrank.cli.run_options import (
     WorkersOption,
 )
 from segrank.cli.stores import export, gc, import_, merge
+from segrank.cli.studies import studies
 from segrank.cli.study import status, study, work
 from segrank.console import evaluations, output
 from segrank.console.data import print_dataset_report, print_kept
@@ -318,7 +319,7 @@ app.command()(plan)
 app.command()(study)
 app.command()(status)
 app.command(hidden=True)(work)
-for verb in (rank, compare, place, agree, recommend, effects, diagnose, report, pretrain, merge, export, gc):
+for verb in (rank, compare, place, agree, recommend, effects, diagnose, report, pretrain, studies, merge, export, gc):
     app.command()(verb)
 app.command("import")(import_)
 

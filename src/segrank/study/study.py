@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from segrank.cards import CARDS, card_of
 from segrank.errors import SpecError
-from segrank.files import nearest, read_yaml
+from segrank.files import nearest, parse_yaml, read_yaml
 from segrank.spec import RunSpec, files_beside, spec_error
 from segrank.study.settings import Setting, changes, is_setting, setting_named
 
@@ -119,6 +119,23 @@ def read_study(
     except ValidationError as error:
         raise spec_error(error, str(path), tuple(_File.model_fields)) from None
     return _expand(file, path, {**file.set, **(overrides or {})})
+
+
+def parse_encoders(texts: Iterable[str]) -> list[str | dict[str, Any]]:
+    """`["mae-base", "{encoder: timm:NAME, weights: mine.pt}"]`, as `encoders` of a study has them.
+
+    Raises:
+        SpecError: a text is neither.
+    """
+    found: list[str | dict[str, Any]] = []
+    for text in texts:
+        entry = parse_yaml(text, "the encoder")
+        if not isinstance(entry, str | dict):
+            raise SpecError(
+                f'"{text[:120]}" is no encoder', wanted="a reference, or {encoder: REFERENCE, weights: FILE}"
+            )
+        found.append(entry)
+    return found
 
 
 def study_of(specs: Sequence[RunSpec], name: str = "specs") -> Study:
