@@ -99,6 +99,12 @@ def test_a_finished_run_is_found_and_not_redone(undisturbed: tuple[Path, Record]
     assert run(SPEC, store=store).to_json() == record.to_json()
 
 
+def test_a_run_that_reads_other_things_than_its_study_did_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"makes it run [0-9a-f]{16}, not 0000000000000000"):
+        run(SPEC, store=tmp_path, key="0" * 16)
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_split_only_adds_an_evaluation(undisturbed: tuple[Path, Record], tmp_path: Path) -> None:
     store, record = undisturbed
     again = run(SPEC.replace(eval_split="shift"), store=store)

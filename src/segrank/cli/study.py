@@ -90,7 +90,7 @@ def study(
     Exits with 0 if all runs are done, 1 if some failed or are missing, 130 after a stop. docs/studies.md tells how a
     study is written and what happens to runs that fail.
     """
-    from segrank.console.study import StudyBoard
+    from segrank.console.study import StudyBoard, print_status
     from segrank.spec import parse_overrides
     from segrank.study.engines import engine
     from segrank.study.run_study import run_study
@@ -117,7 +117,7 @@ def study(
             executor=executor,
             board=board,
         )
-    _print_status(Store(store), whole.name)
+    print_status(result.name, result.units, result.states, result.missing)
     if result.stopped and not result.ok:
         raise typer.Exit(130)
     if not result.ok:
@@ -132,7 +132,7 @@ def status(
 ) -> None:
     """Say how a study stands: what is done, what runs and where, what failed and why. At any time."""
     from segrank.console.output import out
-    from segrank.console.study import print_studies
+    from segrank.console.study import print_status, print_studies
     from segrank.study.manifest import read_manifest, study_names
 
     results = Store(store)
@@ -140,9 +140,10 @@ def status(
     if not name and not names:
         out().print(f"no study was begun in {store}")
     elif name or len(names) == 1:
-        _print_status(results, name or names[0])
+        found = read_manifest(results, name or names[0])
+        print_status(found.name, found.units, found.states(results), found.missing)
     else:
-        print_studies([(found, found.states(results)) for found in (read_manifest(results, each) for each in names)])
+        print_studies([(one, one.states(results)) for one in (read_manifest(results, each) for each in names)])
 
 
 def work(
@@ -171,11 +172,3 @@ def work(
     with ConsoleReporter() as reporter:
         code = work_on(run, reporter=reporter, **how)
     raise typer.Exit(code)
-
-
-def _print_status(store: Store, name: str) -> None:
-    from segrank.console.study import print_status
-    from segrank.study.manifest import read_manifest
-
-    manifest = read_manifest(store, name)
-    print_status(manifest, manifest.states(store))

@@ -106,14 +106,14 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min" if hours < 36 else f"{hours // 24} d {hours % 24} h"
 
 
-def print_status(manifest: Manifest, states: Sequence[State]) -> None:
+def print_status(name: str, units: Sequence[Unit], states: Sequence[State], missing: Sequence[Missing]) -> None:
     """All that there is to know of a study now."""
-    console, units = out(), manifest.units
-    console.print(plain(f"{manifest.name}: {summary(units, states)}"))
+    console = out()
+    console.print(plain(f"{name}: {summary(units, states)}"))
     for table in (_settings(units, states), _running(units, states), _failures(units, states, None)):
         if table.row_count:
             console.print(table)
-    print_missing(console, manifest.missing)
+    print_missing(console, missing)
 
 
 def print_missing(console: Console, missing: Sequence[Missing]) -> None:

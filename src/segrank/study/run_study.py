@@ -124,8 +124,9 @@ def run_study(
     if devices == 1:  # what several take together is not known
         keep_plan(study, found, store=results, root=root, device=device)
     units = found.units[shard[0] - 1 :: shard[1]]
-    for one in found.missing:
-        board.say(f"missing: {one.encoder}, {one.setting}: {one.reason}")
+    if found.missing:
+        first = found.missing[0]
+        board.say(f"{len(found.missing)} runs cannot be done here, as {first.encoder}, {first.setting}: {first.reason}")
     if retry:
         _forgive(results, units, tries)
     if executor is None:

@@ -32,4 +32,5 @@ def _sentence(group: list[tuple[Unit, State]]) -> str:
     keys = ", ".join(unit.key for unit in units[:4]) + (" and more" if len(units) > 4 else "")
     iou = ((group[0][1].scores or {}).get("scores") or {}).get("iou") or ()
     one = "; they find one class only, which differing networks may" if sum(bool(value) for value in iou) == 1 else ""
-    return f"runs {keys} differ in {', '.join(differing) or 'no field'} and have the same scores: does it arrive?{one}"
+    fields_said = ", ".join(differing) or "no field"
+    return f"runs {keys} differ in {fields_said} and have the same scores: does that reach them?{one}"
