@@ -115,6 +115,7 @@ def test_overrides_go_before_the_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("{encoders: mae-base, set: {dataset: ade20k, steps: 7}}")
     assert read_study(file, {"steps": 9}).cells[0].spec.steps == 9
+    assert [cell.spec.seed for cell in read_study(file, {"seed": 4}).cells] == [4]
 
 
 def test_a_new_encoder_beside_those_of_a_study() -> None:

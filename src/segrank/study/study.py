@@ -118,7 +118,10 @@ def read_study(
         file = _File(**{**content, "encoders": [*file.encoders, *encoders]})
     except ValidationError as error:
         raise spec_error(error, str(path), tuple(_File.model_fields)) from None
-    return _expand(file, path, {**file.set, **(overrides or {})})
+    overrides = overrides or {}
+    if "seed" in overrides:
+        file = file.model_copy(update={"seeds": [overrides["seed"]]})
+    return _expand(file, path, {**file.set, **overrides})
 
 
 def parse_encoders(texts: Iterable[str]) -> list[str | dict[str, Any]]:
