@@ -1,4 +1,4 @@
-"""Options that several verbs share which make runs or look for them."""
+"""What verbs share that make runs or look for them: options, and how a run is found."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+from segrank.errors import StoreError
+from segrank.record import Record
+from segrank.store import Store
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The beginning of a run's key.")]
 StoreOption = Annotated[
     Path, typer.Option("--store", envvar="SEGRANK_STORE", help="The results folder.", show_default=True)
 ]
@@ -31,3 +36,16 @@ AddEncoderOption = Annotated[
         "--encoder", metavar="REFERENCE", help="One beside the study's; also `{encoder: REFERENCE, weights: FILE}`."
     ),
 ]
+
+
+def find_run(store: Store, beginning: str) -> Record:
+    """The one run whose key begins so.
+
+    Raises:
+        StoreError: there is none, or several, or it has no record yet.
+    """
+    key = store.find(beginning)
+    record = store.record(key)
+    if record is None:
+        raise StoreError(f"run {key} was begun but has no record yet", fix="wait, or give its command again")
+    return record

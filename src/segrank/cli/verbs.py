@@ -16,6 +16,7 @@ from segrank.cli.compare import compare
 from segrank.cli.diagnose import diagnose
 from segrank.cli.effects import effects
 from segrank.cli.encoders import encoders_app
+from segrank.cli.export_model import export_model
 from segrank.cli.place import place
 from segrank.cli.plan import plan
 from segrank.cli.pretrain import pretrain
@@ -29,9 +30,11 @@ from segrank.cli.run_options import (
     KeepWeightsOption,
     MicroBatchOption,
     RootOption,
+    RunArgument,
     SetOption,
     StoreOption,
     WorkersOption,
+    find_run,
 )
 from segrank.cli.stores import export, gc, import_, merge
 from segrank.cli.studies import studies
@@ -39,7 +42,7 @@ from segrank.cli.study import status, study, work
 from segrank.console import evaluations, output
 from segrank.console.data import print_dataset_report, print_kept
 from segrank.console.runs import print_record, print_running, print_runs
-from segrank.errors import SegrankError, StoreError
+from segrank.errors import SegrankError
 from segrank.progress import ConsoleReporter, plain
 from segrank.record import Record
 from segrank.robustness import robustness
@@ -56,8 +59,6 @@ app = typer.Typer(
 data_app = typer.Typer(help="Look at datasets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(encoders_app, name="encoders")
-
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The beginning of a run's key.")]
 
 
 @app.command()
@@ -170,7 +171,7 @@ def evaluate(
     What is there already is not computed again. docs/metrics.md has formulas and sources.
     """
     results = Store(store)
-    record = _find(results, key)
+    record = find_run(results, key)
     from segrank.rescore import evaluate_corrupted, evaluate_run
 
     if precision not in ("", "fp32", "bf16", "fp16"):
@@ -206,7 +207,7 @@ def predict(
 ) -> None:
     """Segment images with a finished run: index masks (NAME.png) and overlays (NAME.overlay.png)."""
     results = Store(store)
-    record = _find(results, key)
+    record = find_run(results, key)
     from segrank.rescore import predict_images
 
     with ConsoleReporter() as reporter:
@@ -222,7 +223,7 @@ def show(
     """Show one run, or list all runs of a store."""
     results = Store(store)
     if key:
-        _print_record(_find(results, key), results)
+        _print_record(find_run(results, key), results)
         return
     records = list(results.scan(lambda error: Console(stderr=True).print(plain(str(error)))))
     running = {key: beat for key in results.run_keys() if (beat := results.running(key))}
@@ -322,6 +323,7 @@ app.command(hidden=True)(work)
 for verb in (rank, compare, place, agree, recommend, effects, diagnose, report, pretrain, studies, merge, export, gc):
     app.command()(verb)
 app.command("import")(import_)
+app.command()(export_model)
 
 
 def main() -> None:
@@ -354,11 +356,3 @@ def _whole(text: str) -> int:
     if not text.isdecimal():
         raise typer.BadParameter(f"{text!r} is not a whole number")
     return int(text)
-
-
-def _find(store: Store, beginning: str) -> Record:
-    key = store.find(beginning)
-    record = store.record(key)
-    if record is None:
-        raise StoreError(f"run {key} was begun but has no record yet", fix="wait, or give its command again")
-    return record

@@ -80,7 +80,7 @@ class EomtDecoder(nn.Module):
 
     def forward(self, features: OpenFeatures) -> MaskOutput:
         """Masks are on the patches' grid, `doublings` times doubled."""
-        queries = self.queries.expand(len(features.patches), -1, -1)
+        queries = self.queries.expand(features.patches.shape[0], -1, -1)
         tokens = torch.cat([features.prefix, queries, features.patches], dim=1)
         outputs = []
         for block, chance in zip(features.blocks, self.chances, strict=True):
@@ -97,7 +97,7 @@ class EomtDecoder(nn.Module):
         """Tokens (b n dim) -> classes (b q C+1) and masks (b q H W)."""
         sizes = [features.prefix.shape[1], len(self.queries), features.patches.shape[1]]
         _, queries, patches = torch.split(features.norm(tokens), sizes, dim=1)
-        grid = patches.transpose(1, 2).reshape(len(patches), -1, *features.grid)
+        grid = patches.transpose(1, 2).reshape(patches.shape[0], -1, *features.grid)
         places = self.upscale(grid)  # b dim H W
         masks = mask_logits(self.mask(queries), places.flatten(2))
         return self.classify(queries), masks.view(*masks.shape[:2], *places.shape[2:])

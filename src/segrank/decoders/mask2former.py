@@ -58,7 +58,7 @@ class Mask2FormerDecoder(nn.Module):
         values = self.values(tokens).unflatten(2, (BLOCKS, -1)).unbind(2)
         image = tokens.transpose(1, 2)
 
-        outputs = [self.queries.expand(len(features), -1, -1)]
+        outputs = [self.queries.expand(features.shape[0], -1, -1)]
         for block, *of_image in zip(self.blocks, keys, values, strict=True):
             attended = self._attended(outputs[-1], image)
             outputs.append(block(outputs[-1], self.query_positions, *of_image, attended))

@@ -134,7 +134,7 @@ def to_map(features: Tensor, backbone: nn.Module, grid: tuple[int, int], name: s
             fix="choose a plain vision transformer, which keeps one token per patch from end to end",
         )
     tokens = features[:, prefix:]  # b (h w) dim, rows first
-    return tokens.transpose(1, 2).reshape(len(tokens), -1, rows, columns)
+    return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, rows, columns)
 
 
 def check_crop(size: tuple[int, int], patch_size: int) -> None:
