@@ -44,7 +44,7 @@ class AtOnce:
     lasting = False
     slots = 2
 
-    def __init__(self, *, same_score: bool = False, evaluations: dict[str, str] | None = None) -> None:
+    def __init__(self, *, same_score: bool = False) -> None:
         self.same_score = same_score
         self.started: list[str] = []
 
@@ -60,6 +60,8 @@ class AtOnce:
 
     def alive(self) -> set[str]:
         return set()
+
+    waiting = alive
 
     def how_it_ended(self, key: str) -> str:
         return ""
