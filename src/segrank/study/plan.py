@@ -83,6 +83,7 @@ class Total(NamedTuple):
     seconds: float
     """Of those for which it is, one after another."""
     low_s: float
+    """Of each the lower end of its range: their errors are likely to be alike."""
     high_s: float
     wall_s: float
     """On all devices at once; the cores of a CPU are shared, so there it is the same."""
@@ -119,22 +120,16 @@ class StudyPlan:
     def total(self, runs: Sequence[PlannedRun] | None = None) -> Total:
         """Of some of the runs, or of all."""
         todo = [run for run in (self.runs if runs is None else runs) if run.status != "done"]
-        known = [(run, run.remaining_s, run.prediction.range_s) for run in todo]
-        times = [seconds for _, seconds, _ in known if seconds is not None]
-        ranges = [
-            (end_low * seconds / whole, end_high * seconds / whole)
-            for run, seconds, ends in known
-            if seconds is not None and ends is not None and (whole := run.prediction.seconds)
-            for end_low, end_high in [ends]
-        ]
+        times = [seconds for run in todo if (seconds := run.remaining_s) is not None]
+        factors = [math.exp(2 * run.prediction.spread) for run in todo if run.remaining_s is not None]
         at_once = sorted((run.prediction.disk_gib or 0 for run in todo), reverse=True)[: self.slots]
         kept = sum(run.prediction.kept_gib or 0 for run in todo)
         return Total(
             runs=len(todo),
             unknown=len(todo) - len(times),
             seconds=sum(times),
-            low_s=sum(low for low, _ in ranges),
-            high_s=sum(high for _, high in ranges),
+            low_s=sum(seconds / factor for seconds, factor in zip(times, factors, strict=True)),
+            high_s=sum(seconds * factor for seconds, factor in zip(times, factors, strict=True)),
             wall_s=sum(times) if self.device == "cpu" else _wall_s(times, self.slots),
             flops=sum(round(run.share * (run.prediction.flops or 0)) for run in todo),
             host_gib=max((run.prediction.host_gib for run in todo if run.prediction.host_gib), default=None),

@@ -154,9 +154,11 @@ class Predictor:
         worst = max((guess for guess in (training, evaluation) if guess), key=lambda guess: guess.spread, default=None)
         optimizer = self._optimizer(spec, work)
         like = [one for one in self._seen if one.traits == traits_of(spec)]
+        runs = [one for one in like if one.source == "run"]  # a calibration publishes nothing
         micro_batch = usual_micro_batch(spec.batch_size, spec.crop, self.device)
-        needed = memory_gib(spec, net, work, micro_batch) if net and work else None
         on_cpu = self.device == "cpu"
+        own_gib = PROCESS_GIB if on_cpu else 0.0
+        formula = [own_gib + memory_gib(spec, net, work, micro_batch)] if net and work else []
         disk = None
         if work:
             disk = disk_gib(work, steps=spec.steps, images=evaluated, keep_weights=self.keep_weights)
@@ -169,9 +171,8 @@ class Predictor:
             basis=worst.basis if worst and training and evaluation else "nothing",
             rests_on=_words(worst) if worst and training and evaluation else self._unknown(work),
             flops=images * work.train_flops + round(evaluated * windows * work.forward_flops) if work else None,
-            host_gib=max((one.host_gib for one in like if one.host_gib), default=None)
-            or (PROCESS_GIB + needed if needed and on_cpu else None),
-            device_gib=None if on_cpu else max((one.device_gib for one in like if one.device_gib), default=needed),
+            host_gib=_most([one.host_gib for one in runs] or [*(one.host_gib for one in like), *formula * on_cpu]),
+            device_gib=None if on_cpu else _most([one.device_gib for one in runs or like] or formula),
             disk_gib=disk[0] if disk else None,
             kept_gib=disk[1] if disk else None,
         )
@@ -269,6 +270,10 @@ class Predictor:
         if work is None:
             return "no card tells its FLOPs, and none like it was measured"
         return f"nothing measured on {self.place} fits"
+
+
+def _most(values: Sequence[float | None]) -> float | None:
+    return max((value for value in values if value), default=None)
 
 
 def fitted(points: Sequence[tuple[float, float]]) -> _Rate:
