@@ -32,7 +32,8 @@ _COUNTS = 700
 def memory_gib(spec: RunSpec, net: Transformer, work: Work, micro_batch: int) -> float:
     """What training holds: parameters, gradients, optimiser, and what a micro-batch keeps for its backward.
 
-    At the end weights are copied twice to be published, which for a frozen encoder is more.
+    At the end weights are there four times, to be published, which for a frozen encoder is more: the model, copies of
+    its tensors, and what safetensors makes of them before and after it puts them together.
 
     Args:
         spec: with its precision resolved.
@@ -45,7 +46,7 @@ def memory_gib(spec: RunSpec, net: Transformer, work: Work, micro_batch: int) ->
     if spec.precision in ("bf16", "fp16"):
         held += 2 * parameters  # autocast's copies
     training = held + micro_batch * kept_bytes(spec, net)
-    publication = 3 * 4 * parameters + 8 * work.trained_parameters
+    publication = 4 * 4 * parameters + 8 * work.trained_parameters
     return max(training, publication) / _GIB
 
 
