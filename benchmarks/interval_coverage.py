@@ -3,11 +3,11 @@
     python benchmarks/interval_coverage.py --minutes 2 --results coverage.jsonl
     python benchmarks/interval_coverage.py --minutes 240 --repetitions 400
 
-Works through a grid fixed beforehand, in rounds of `BATCH` repetitions of every case, appends each round of a case to a
-file, goes on where it stopped, and prints the tables of what is there. Cases are simulated by `simulated.py`. A round
-has one world, which its repetitions share: their images, seeds and runs are new each time. So standard errors are those
-of means over rounds. tau, which is dear, is looked at in the first `WITH_TAU` repetitions of a round. Resamples are
-fewer (600) than in use, which costs a little coverage.
+Works through a grid fixed beforehand, in rounds of `BATCH` repetitions of every case, appends the means of each round
+of a case to a file (by default the one that docs/method.md shows), goes on where it stopped, and prints the tables of
+what is there. Cases are simulated by `simulated.py`. A round has one world, which its repetitions share: their images,
+seeds and runs are new each time. So standard errors are those of means over rounds. tau, which is dear, is looked at in
+the first `WITH_TAU` repetitions of a round. Resamples are fewer (600) than in use, which costs a little coverage.
 """
 
 from __future__ import annotations
@@ -194,8 +194,9 @@ def run(results: Path, repetitions: int, minutes: float) -> None:
         found: dict[str, list[float]] = defaultdict(list)
         for number in range(BATCH):
             for name, value in repetition(case, worlds, random, number < WITH_TAU).items():
-                found[name].append(round(value, 5))
-        row = {"case": asdict(case), "batch": batch, "held": found, "seconds": round(time.process_time() - started, 2)}
+                found[name].append(value)
+        held = {name: round(float(np.mean(values)), 5) for name, values in found.items()}
+        row = {"case": asdict(case), "batch": batch, "held": held, "seconds": round(time.process_time() - started, 2)}
         with results.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
@@ -222,15 +223,17 @@ def tables(rows: list[dict[str, Any]]) -> str:
 
     parts = (
         ("Coverage", ("seeds", "images"), covered, regular),
-        ("Coverage, by number of encoders", ("encoders", "seeds"), covered, regular),
-        ("Equal encoders", ("encoders", "seeds"), false, lambda case: regular(case) and case.gap == 0),
-        ("One seed: what it leaves out", ("encoders", "images"),
+        ("By number of encoders", ("encoders",), covered, regular),
+        ("Equal encoders: every order that is claimed is false", ("seeds",), false,
+         lambda case: regular(case) and case.gap == 0),
+        ("One seed: what intervals of these weights say of the encoders", ("images",),
          ("difference, other seeds", "all ranks, other seeds"), lambda case: regular(case) and case.seeds == 1),
-        ("One noisy encoder", ("noisy", "encoders", "seeds"),
+        ("One encoder among others whose seeds are 3 or 5 times as far apart", ("noisy", "seeds"),
          ("score, noisy", "difference, noisy", "score", "difference", "rank", "all ranks", "sure of a wrong best",
           "tau", "false flips"), lambda case: case.noisy > 1),
-        ("Two encoders", ("seeds", "images"), covered[:-1], lambda case: case.encoders == 2),
-        ("Ten images, twenty encoders", ("seeds",), (*covered, "sure of a wrong best"), lambda case: case.images == 10),
+        ("Two encoders", ("seeds",), covered[:-1], lambda case: case.encoders == 2),
+        ("Twenty encoders, ten images", ("seeds",), (*covered, "sure of a wrong best"),
+         lambda case: case.images == 10),
     )  # fmt: skip
     return "\n\n".join(
         f"{title}\n\n{table(rows, fields, names, key(*fields, where=where))}" for title, fields, names, where in parts
@@ -244,10 +247,10 @@ def table(rows: list[dict[str, Any]], fields: tuple[str, ...], names: tuple[str,
         at = key(Case(**row["case"]))
         if at is None:
             continue
-        repetitions[at] += len(row["held"]["score"])
+        repetitions[at] += BATCH
         for name in names:
             if name in row["held"]:
-                groups[at][name].append(float(np.mean(row["held"][name])))
+                groups[at][name].append(row["held"][name])
     lines = [f"| {' | '.join(fields)} | cells | {' | '.join(names)} |", "|---" * (len(fields) + 1 + len(names)) + "|"]
     for at, held in sorted(groups.items(), key=lambda item: [float(value) for value in item[0]]):
         shown = [_shown(held[name]) for name in names]
