@@ -121,10 +121,21 @@ class Store:
                 yield record
 
     def log(self, key: str) -> list[dict[str, float]]:
-        """The step log of a published run: step, loss, lr."""
-        record = self._finished(key)
-        text = self.file(record, LOG).read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
+        """The step log of a run: step, loss, lr. Of one that is not published, what its newest attempt has written.
+
+        Raises:
+            StoreError: there is none, or it is damaged.
+        """
+        record = self.published(key)
+        logs = [self.file(record, LOG)] if record else self.run_folder(key).glob(f"attempts/*/{LOG}")
+        newest = max(logs, key=lambda path: path.stat().st_mtime, default=None)
+        if newest is None:
+            raise StoreError(f"run {key} has no step log yet", fix="wait until it trains")
+        lines = newest.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        try:  # the last line may be on its way
+            return [json.loads(line) for line in lines if line.endswith("\n")]
+        except ValueError as error:
+            raise StoreError(f"{newest} is damaged: {error}", fix="restore it, or run the spec again") from error
 
     def file(self, record: Record, name: str) -> Path:
         """A file of a published run, wherever a publication that was cut has left it.

@@ -17,6 +17,7 @@ from segrank.cli.diagnose import diagnose
 from segrank.cli.effects import effects
 from segrank.cli.encoders import encoders_app
 from segrank.cli.export_model import export_model
+from segrank.cli.mirror import mirror
 from segrank.cli.place import place
 from segrank.cli.plan import plan
 from segrank.cli.pretrain import pretrain
@@ -324,6 +325,7 @@ for verb in (rank, compare, place, agree, recommend, effects, diagnose, report, 
     app.command()(verb)
 app.command("import")(import_)
 app.command()(export_model)
+app.command()(mirror)
 
 
 def main() -> None:
