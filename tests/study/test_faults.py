@@ -232,6 +232,13 @@ def test_a_folder_that_is_read_only_is_quarantined_and_the_study_goes_on(
     assert "Read-only file system" in read_only.error
 
 
+def test_a_folder_in_which_an_engine_could_not_write_stops_no_other_run(bench: Bench) -> None:
+    (bench.run() / "stderr.txt").mkdir(parents=True)
+    odd, other = bench.study(runs=2)
+    assert (odd.status, other.status) == ("quarantined", "done")
+    assert "Is a directory" in odd.error
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped"])
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(bench: Bench, damage: str) -> None:
     def harm(pid: int) -> None:

@@ -71,7 +71,7 @@ class StudyBoard:
             self._begun_with = there
         gained, took = there - self._begun_with, time.monotonic() - self._began
         to_do = sum(state.status != "quarantined" for state in states) - there
-        return f"; about {duration(to_do * took / gained)} to go" if gained > 0 and to_do > 0 else ""
+        return f"; about {duration(to_do * took / gained)} to go" if gained > 0.01 and to_do > 0 else ""
 
 
 def summary(units: Sequence[Unit], states: Sequence[State]) -> str:

@@ -202,6 +202,7 @@ class Coordinator:
             path = run / "spec.json"
             if not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != text:
                 write_whole(path, text)
+            (run / STDERR).open("ab").close()  # where an engine could not write, it would start nothing at all
         except OSError as error:
             self._failed(index, f"{run} cannot be written: {error}")
             return None
@@ -246,7 +247,8 @@ class Coordinator:
         except OSError as error:
             self._failed(mine.index, f"{why}; and its folder cannot be written: {error}")
             return
-        self._again(mine.index, ended[-1]["error"] if ended[-1]["outcome"] in ("failed", "killed") else "")
+        last = ended[-1]
+        self._again(mine.index, str(last.get("error")) if last.get("outcome") in ("failed", "killed") else "")
 
     def _failed(self, index: int, why: str) -> None:
         """A failure that its folder cannot take down."""
