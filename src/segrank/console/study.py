@@ -81,7 +81,7 @@ def summary(units: Sequence[Unit], states: Sequence[State]) -> str:
     best = max(
         ((miou, index) for index, state in enumerate(states) if (miou := miou_of(state)) is not None), default=None
     )
-    text = f"{len(units)} runs: {parts or 'none'}"
+    text = f"{len(units)} run{'s' * (len(units) != 1)}: {parts or 'none'}"
     if best is not None:
         unit = units[best[1]]
         text += f"; best mIoU {100 * best[0]:.2f} ({unit.encoder}, {_setting(unit)})"
