@@ -1,6 +1,6 @@
 """Every encoder at every size: does it build, load its publisher's layout, run, and pass gradients?
 
-    python benchmarks/encoder_table.py [NAME ...] [--out FILE.jsonl] [--memory GIB] [--shapes] [--page FILE.md]
+    python benchmarks/encoder_table.py [NAME ...] [--out FILE.jsonl] [--memory GIB] [--shapes]
 
 NAME is a timm name; without one, all that have a card. For each name, timm builds the model at its own size with random
 values and saves it as a checkpoint. For each name and cell (crop/patch)
@@ -10,8 +10,8 @@ values and saves it as a checkpoint. For each name and cell (crop/patch)
 What does not fit, 1024/8, and everything with --shapes, is known by its shapes only, and the table says so.
 
 Results are appended to the file as JSON lines, one for each name and cell, and are not made again. Those of all cards
-are kept in benchmarks/results/encoder_table.jsonl, from which --page docs/encoder-table.md is written; they take some
-hours on 2 cores, with --shapes some minutes.
+are kept in benchmarks/results/encoder_table.jsonl, of which encoder_table_page.py makes a page; they take some hours on
+2 cores, with --shapes some minutes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any
 import psutil
 import safetensors.torch
 import torch
-from encoder_table_page import CELLS, Cell, page, table
+from encoder_table_page import CELLS, Cell, table
 from memory_estimate import estimate
 from quick_numbers import QuickNumbers
 
@@ -168,13 +168,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, metavar="FILE.jsonl", default=Path("encoder_table.jsonl"))
     parser.add_argument("--memory", type=float, metavar="GIB", default=psutil.virtual_memory().available / 2**30)
     parser.add_argument("--shapes", action="store_true", help="on the meta device only")
-    parser.add_argument("--page", type=Path, metavar="FILE.md", help="write a page from what there is, and end")
     options = parser.parse_args()
     names = options.names or [card.timm for card in sorted(CARDS.values(), key=lambda card: card.parameters_m)]
     results = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.is_file() else []
-    if options.page:
-        options.page.write_text(page([result for result in results if result["name"] in names]))
-        return
     for name in names:
         known = {result["cell"] for result in results if result["name"] == name}
         memory_gib = 0 if options.shapes else options.memory

@@ -1,10 +1,17 @@
-"""The results of encoder_table.py as a page of the documentation."""
+"""The results of encoder_table.py as a page of the documentation.
+
+    python benchmarks/encoder_table_page.py
+
+reads benchmarks/results/encoder_table.jsonl and writes docs/encoder-table.md.
+"""
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from segrank.cards import CARDS
@@ -22,6 +29,9 @@ CELLS = {
 Cell = dict[str, Any]
 """One line of the results: name, cell, timm, status, and what is known beyond."""
 
+RESULTS = Path(__file__).parent / "results" / "encoder_table.jsonl"
+PAGE = Path(__file__).parents[1] / "docs" / "encoder-table.md"
+
 _STATES = {
     "gradients": "as `forward`, and backwards: every parameter gets a finite gradient.",
     "forward": "built, loaded with a checkpoint in timm's own layout, and run on an image in bf16: finite features.",
@@ -32,10 +42,10 @@ _STATES = {
 
 _HEAD = """# Every encoder at every size
 
-Made by `python benchmarks/encoder_table.py --out benchmarks/results/encoder_table.jsonl`, where the results are kept,
-and written from them by its `--page`. Weights are random: what is shown is that an encoder is built, takes its
-publisher's layout whole, and runs. That its features are timm's own is another matter, which the tests hold
-(`tests/encoders/test_build.py`), as `segrank encoders check` does for its wiring.
+Made by `python benchmarks/encoder_table.py --out benchmarks/results/encoder_table.jsonl --memory 8`, which goes on
+where it was stopped, and written from that file by `python benchmarks/encoder_table_page.py`. Weights are random: what
+is shown is that an encoder is built, takes its publisher's layout whole, and runs. That its features are timm's own is
+another matter, which the tests hold (`tests/encoders/test_build.py`), as `segrank encoders check` does for its wiring.
 
 For each encoder timm's own model, at its own size, was saved as a checkpoint; for each cell (crop/patch, pixels) the
 encoder was built from that file as a run builds it. Loading is all or nothing: every parameter and buffer of the
@@ -131,3 +141,7 @@ def _text(result: Cell, notes: dict[str, str]) -> str:
 
 def _count(results: Sequence[Cell], state: str) -> int:
     return Counter(result["status"] for result in results)[state]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page([json.loads(line) for line in RESULTS.read_text().splitlines()]))
