@@ -54,11 +54,12 @@ def compare(
 
     docs/reading-a-ranking.md explains what it says.
     """
-    from segrank.console.compare import print_comparison
+    from segrank.console.report import print_report
     from segrank.ranking.compare import compare as compare_encoders
     from segrank.ranking.leaderboard import Options
+    from segrank.report.sheets.compare import report
 
     results = open_results(source, [metric] if metric else [], column, same, delimiter)
     options = Options(resamples=resamples, seed=seed, group_images=group_images)
     found = compare_encoders(results, a, b, metric=metric, where=where, across=across, options=options)
-    print_comparison(found, form, most)
+    print_report(report(found, most), form)

@@ -48,10 +48,11 @@ def place(
 
     docs/reading-a-ranking.md explains what it says.
     """
-    from segrank.console.place import print_placement
+    from segrank.console.report import print_report
     from segrank.ranking.leaderboard import Options
     from segrank.ranking.place import place as place_encoder
+    from segrank.report.sheets.place import report
 
     results = open_results(source, [metric] if metric else [], column, same, delimiter)
     options = Options(resamples=resamples, seed=seed, group_images=group_images)
-    print_placement(place_encoder(results, encoder, metric=metric, where=where, options=options), form)
+    print_report(report(place_encoder(results, encoder, metric=metric, where=where, options=options)), form)

@@ -1,65 +1,36 @@
-"""How the place of a new encoder looks: on a terminal, piped, as CSV, JSON or Markdown. No torch here."""
+"""The place of a new encoder, in tables. No torch."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import polars as pl
 
-from segrank.console.output import out
-from segrank.console.tables import print_table
-from segrank.progress import plain
 from segrank.ranking.compare_words import probability
 from segrank.ranking.place import TOGETHER, Placed, Placement
 from segrank.ranking.place_words import answer, remarks
 from segrank.ranking.results import Metric
 from segrank.ranking.words import digits_for, shown, title
-from segrank.report.sheets.written import csv_text, markdown_table, one_line
+from segrank.report.sheets.sheet import Report, Sheet
 
-_TEXT = ("encoder", "the new one is")
+_TEXT = frozenset({"encoder", "the new one is"})
+_SPARED = ("seeds", "P(new better)")
 _OVERALL = Metric("overall", "higher")
 
 
-def print_placement(placement: Placement, form: str) -> None:
-    """Print it as `table`, `csv`, `json` or `markdown`."""
-    FORMATS[form](placement)
-
-
-def _print_table(placement: Placement) -> None:
-    console = out()
-    for part in _parts(placement):
-        console.print(plain(answer(placement, part)), style="bold", soft_wrap=True)
-        print_table(*_table(placement, part), _TEXT)
-    for line in remarks(placement):
-        console.print(plain(line), soft_wrap=True)
-
-
-def _print_markdown(placement: Placement) -> None:
-    lines = []
-    for part in _parts(placement):
-        lines += [one_line(answer(placement, part)), "", *markdown_table(*_table(placement, part), _TEXT), ""]
-    print("\n".join([*lines, *(f"- {one_line(line)}" for line in remarks(placement))]))
-
-
-def _print_csv(placement: Placement) -> None:
-    print(csv_text(frame(placement)), end="")
-
-
-def _print_json(placement: Placement) -> None:
-    data = {
-        "answers": [answer(placement, part) for part in _parts(placement)],
-        "remarks": remarks(placement),
-        **asdict(placement),
-    }
-    print(json.dumps(data, indent=1, allow_nan=False))
-
-
-FORMATS: dict[str, Callable[[Placement], None]] = {
-    "table": _print_table, "csv": _print_csv, "json": _print_json, "markdown": _print_markdown,
-}  # fmt: skip
+def report(placement: Placement) -> Report:
+    """Over several protocols, their sum is the headline; the answers of each stand above their tables."""
+    parts = _parts(placement)
+    answers = [answer(placement, part) for part in parts]
+    titles = ["", *answers[1:]]
+    return Report(
+        headline=answers[0],
+        sheets=[_sheet(placement, part, name) for part, name in zip(parts, titles, strict=True)],
+        remarks=remarks(placement),
+        frame=frame(placement),
+        data={"answers": answers, **asdict(placement)},
+    )
 
 
 def frame(placement: Placement) -> pl.DataFrame:
@@ -88,7 +59,7 @@ def _parts(placement: Placement) -> list[Placed]:
     return [*([placement.together] if placement.together else []), *placement.parts]
 
 
-def _table(placement: Placement, part: Placed) -> tuple[list[str], list[list[str]]]:
+def _sheet(placement: Placement, part: Placed, name: str) -> Sheet:
     metric = _OVERALL if part.name == TOGETHER else placement.metric
     digits = digits_for([part.score, *(rival.score for rival in part.rivals)], metric)
     rows = [
@@ -112,8 +83,7 @@ def _table(placement: Placement, part: Placed) -> tuple[list[str], list[list[str
     unit = f"{title(metric)}{' %' * metric.share}"
     level = f"{placement.options.level:.0%} interval"
     headings = ["rank", "encoder", unit, "new - it", level, "P(new better)", "the new one is", "seeds"]
-    kept = [at for at in range(len(headings)) if any(row[at] for _, row in rows)]
-    return [headings[at] for at in kept], [[row[at] for at in kept] for _, row in rows]
+    return Sheet(name, headings, [row for _, row in rows], _TEXT, _SPARED)
 
 
 def _seeds(runs: tuple[Any, ...]) -> int:

@@ -1,77 +1,45 @@
-"""How a comparison of two encoders looks: on a terminal, piped, as CSV, JSON or Markdown. No torch here."""
+"""A comparison of two encoders, in tables. No torch."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from typing import Any
 
 import polars as pl
 
-from segrank.console.output import out
-from segrank.console.tables import print_table
-from segrank.progress import plain
 from segrank.ranking.compare import Compared, Comparison
 from segrank.ranking.compare_words import answer, digits_of, probability, remarks
 from segrank.ranking.results import Metric
 from segrank.ranking.where import cut
 from segrank.ranking.words import shown, title
-from segrank.report.sheets.written import csv_text, markdown_table, one_line
+from segrank.report.sheets.sheet import Report, Sheet
 
 _NAME_WIDTH = 40
-_TEXT = ("encoder", "class", "image", "for")
-Table = tuple[list[str], list[list[str]]]
+_TEXT = frozenset({"encoder", "class", "image", "for"})
 
 
-def print_comparison(comparison: Comparison, form: str, most: int) -> None:
-    """Print it as `table`, `csv`, `json` or `markdown`.
-
+def report(comparison: Comparison, most: int) -> Report:
+    """
     Args:
         comparison: of two encoders.
-        form: of those.
         most: classes, and images for each of both, that tables for people show; csv and json have all.
     """
-    FORMATS[form](comparison, most)
-
-
-def _print_table(comparison: Comparison, most: int) -> None:
-    console = out()
-    for part in comparison.parts:
-        console.print(plain(_answer(comparison, part)), style="bold", soft_wrap=True)
-        for headings, rows in _tables(comparison, part, most):
-            print_table(headings, rows, _TEXT)
-    for line in [*remarks(comparison), *_left_out(comparison, most)]:
-        console.print(plain(line), soft_wrap=True)
-
-
-def _print_markdown(comparison: Comparison, most: int) -> None:
-    lines = []
-    for part in comparison.parts:
-        lines += [one_line(_answer(comparison, part)), ""]
-        for headings, rows in _tables(comparison, part, most):
-            lines += [*markdown_table(headings, rows, _TEXT), ""]
-    print(
-        "\n".join([*lines, *(f"- {one_line(line)}" for line in [*remarks(comparison), *_left_out(comparison, most)])])
+    answers = [answer(part, comparison.metric, comparison.options.level) for part in comparison.parts]
+    sheets = []
+    for at, part in enumerate(comparison.parts):
+        first, *others = _sheets(comparison, part, most)
+        # the first answer is the headline; those of further parts stand above their tables
+        sheets += [replace(first, title=answers[at] if at else ""), *others]
+    more = any(len(part.classes) > most for part in comparison.parts)
+    left_out = [f"Shown are the {most} classes that differ most: --format csv has all."] if more else []
+    return Report(
+        headline=answers[0],
+        sheets=sheets,
+        remarks=[*remarks(comparison), *left_out],
+        frame=frame(comparison),
+        data={"answers": answers, **asdict(comparison)},
     )
-
-
-def _print_csv(comparison: Comparison, most: int) -> None:
-    print(csv_text(frame(comparison)), end="")
-
-
-def _print_json(comparison: Comparison, most: int) -> None:
-    data = {
-        "answers": [_answer(comparison, part) for part in comparison.parts],
-        "remarks": remarks(comparison),
-        **asdict(comparison),
-    }
-    print(json.dumps(data, indent=1, allow_nan=False))
-
-
-FORMATS: dict[str, Callable[[Comparison, int], None]] = {
-    "table": _print_table, "csv": _print_csv, "json": _print_json, "markdown": _print_markdown,
-}  # fmt: skip
 
 
 def frame(comparison: Comparison) -> pl.DataFrame:
@@ -98,11 +66,7 @@ def frame(comparison: Comparison) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=pl.Schema(texts | numbers | {"images": pl.Int64()}))
 
 
-def _answer(comparison: Comparison, part: Compared) -> str:
-    return answer(part, comparison.metric, comparison.options.level)
-
-
-def _tables(comparison: Comparison, part: Compared, most: int) -> Iterator[Table]:
+def _sheets(comparison: Comparison, part: Compared, most: int) -> Iterator[Sheet]:
     level = f"{comparison.options.level:.0%} interval"
     yield _sides(part, comparison.metric, level)
     if part.classes:
@@ -111,7 +75,7 @@ def _tables(comparison: Comparison, part: Compared, most: int) -> Iterator[Table
         yield _images(part, most)
 
 
-def _sides(part: Compared, metric: Metric, level: str) -> Table:
+def _sides(part: Compared, metric: Metric, level: str) -> Sheet:
     digits = digits_of(part, metric)
 
     def interval(ends: tuple[float, float] | None) -> str:
@@ -129,10 +93,10 @@ def _sides(part: Compared, metric: Metric, level: str) -> Table:
         for side, sure in better.items()
     ]
     rows.append(["difference", shown(part.value, metric, digits), interval(part.interval), "", ""])
-    return _filled(["encoder", f"{title(metric)}{' %' * metric.share}", level, "P(better)", "seeds"], rows)
+    return Sheet("", ["encoder", f"{title(metric)}{' %' * metric.share}", level, "P(better)", "seeds"], rows, _TEXT)
 
 
-def _classes(part: Compared, level: str, most: int) -> Table:
+def _classes(part: Compared, level: str, most: int) -> Sheet:
     chosen = sorted(part.classes, key=lambda one: -abs(one.value))[:most]
     a, b = _short(part)
     rows = [
@@ -147,10 +111,11 @@ def _classes(part: Compared, level: str, most: int) -> Table:
         ]
         for one in chosen
     ]
-    return ["class", f"{a} IoU %", f"{b} IoU %", "difference", level, "p (Holm)", "images"], rows
+    headings = ["class", f"{a} IoU %", f"{b} IoU %", "difference", level, "p (Holm)", "images"]
+    return Sheet("", headings, rows, _TEXT, ("images", "p (Holm)"))
 
 
-def _images(part: Compared, most: int) -> Table:
+def _images(part: Compared, most: int) -> Sheet:
     assert part.deciding is not None
     a, b = _short(part)
     images = part.deciding.images
@@ -159,21 +124,10 @@ def _images(part: Compared, most: int) -> Table:
     rows = [
         [one.name, side, f"{100 * one.moves:+.3f}", f"{100 * (part.value - one.moves):+.3f}"] for side, one in chosen
     ]
-    return ["image", "for", "moves it by", "difference without"], rows
+    return Sheet("", ["image", "for", "moves it by", "difference without"], rows, _TEXT)
 
 
 def _short(part: Compared) -> tuple[str, str]:
     """Names for headings; those that would be the same when cut are a and b."""
     a, b = (cut(side.encoder, _NAME_WIDTH) for side in (part.a, part.b))
     return (a, b) if a != b else ("a", "b")
-
-
-def _filled(headings: list[str], rows: list[list[str]]) -> Table:
-    """Without columns that say nothing."""
-    kept = [at for at in range(len(headings)) if any(row[at] for row in rows)]
-    return [headings[at] for at in kept], [[row[at] for at in kept] for row in rows]
-
-
-def _left_out(comparison: Comparison, most: int) -> Sequence[str]:
-    more = any(len(part.classes) > most for part in comparison.parts)
-    return [f"Shown are the {most} classes that differ most: --format csv has all."] if more else []
