@@ -79,6 +79,8 @@ def assert_same_run(folder: Path, other: Path) -> None:
     assert [e.key for e in one.evaluations] == [e.key for e in two.evaluations]
     for mine, theirs in zip(one.evaluations, two.evaluations, strict=True):
         counts = [Store(f).counts(e) for f, e in ((folder, mine), (other, theirs))]
+        kept = [Store(f).predictions(e) for f, e in ((folder, mine), (other, theirs))]
+        assert [one.name for one in kept[0]] == [one.name for one in kept[1]]
         assert counts[0].schema == counts[1].schema
         # every image once, and in the same order
         names = [table["image"].unique(maintain_order=True).to_list() for table in counts]

@@ -67,6 +67,24 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return keys
 
 
+def test_kept_predictions_are_those_that_were_counted(finished: Finished) -> None:
+    final = finished.record.evaluation
+    assert final is not None
+    split = open_dataset(DATASET, None).split("val")
+    kept = finished.store.predictions(final)
+    assert [(one.place, one.name) for one in kept] == list(enumerate(split.names))
+    counts = finished.store.counts(final)
+    for one in kept:  # images are small, so nothing was left out
+        table = counts.filter(kind=CONFUSION, image=one.name)
+        found = confusion(split[one.place].labels, one.labels, len(final.classes))
+        assert dict(zip(zip(table["a"], table["b"], strict=True), table["pixels"], strict=True)) == {
+            (a, b): found[a, b] for a, b in np.argwhere(found).tolist()
+        }
+    along = [one for one in finished.record.evaluations if not one.final]
+    assert along
+    assert not any(finished.store.predictions(one) for one in along)
+
+
 def test_further_counts_come_with_the_same_confusions_and_are_made_once(finished: Finished, made: list[str]) -> None:
     plain = finished.record.evaluation
     assert plain is not None
