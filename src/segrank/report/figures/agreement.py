@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 
 from segrank.ranking.agree import Agreements, Pair
+from segrank.ranking.agree_words import answer
 from segrank.ranking.ranks import holm
 from segrank.report.figures.axes import by_place, chart_of, fitted, headings, layered, letters_px, overhang_px, told
 from segrank.report.figures.figure import DOUBLE, Figure, Size
-from segrank.report.figures.labels import short
+from segrank.report.figures.labels import printable
 
 _SCHEMA = pl.Schema(
     {"x": pl.String, "y": pl.String, "column": pl.Int64, "row": pl.Int64, "tau": pl.Float64, "low": pl.Float64}
@@ -34,27 +35,17 @@ def agreement(agreements: Agreements, *, size: Size = DOUBLE) -> Figure | None:
         None where there is no tau.
     """
     table = _table(agreements)
-    known = table.filter(pl.col("row") > pl.col("column"), pl.col("tau").is_not_null()).sort("tau")
-    if known.is_empty():
+    known = table.filter(pl.col("row") > pl.col("column"))
+    if known["tau"].null_count() == known.height:
         return None
-    low, high = known.row(0, named=True), known.row(-1, named=True)
     return Figure(
         name="agreement",
         title="Agreement of settings: Kendall's tau",
         chart=_chart(table, [one.name for one in agreements.settings], size),
-        alternative=(
-            f"Kendall's tau between {len(agreements.settings)} settings, from {low['tau']:.2f} between {_pair(low)} "
-            f"to {high['tau']:.2f} between {_pair(high)}."
-        ),
-        table=table.filter(pl.col("row") > pl.col("column")).select(
-            "x", "y", "encoders", "tau", "low", "high", "differ"
-        ),
+        alternative=printable(answer(agreements)),
+        table=known.select("x", "y", "encoders", "tau", "low", "high", "differ"),
         size=size,
     )
-
-
-def _pair(row: dict[str, Any]) -> str:
-    return f"{short(row['x'], 60)} and {short(row['y'], 60)}"
 
 
 def _table(agreements: Agreements) -> pl.DataFrame:
