@@ -242,8 +242,6 @@ class Store:
                 path.parent.rename(target)
         fsync_folder(folder)
         shutil.rmtree(folder / "attempts", ignore_errors=True)
-        for left in folder.glob(".record.json.*.tmp"):  # by a kill just after the link
-            left.unlink(missing_ok=True)
 
     def tidy(self, key: str) -> None:
         """`settle` a published run, unless the process that published it is still at it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -56,17 +57,22 @@ def _kill(bench: Bench, chance: random.Random, damaged: Counter[int]) -> None:
         kind = chance.choices(["kill", "damage", "stop", "coordinator", "all"], [60, 15, 10, 10, 5])[0]
         victims = bench.workers()
         for pid in victims if kind == "all" else [chance.choice(victims)] if victims else []:
-            os.kill(pid, signal.SIGTERM if kind == "stop" else signal.SIGSTOP)
-            if kind == "damage":
-                damaged.update(_damage(bench, pid, chance))
-            if kind in ("kill", "damage", "all"):
-                os.kill(pid, signal.SIGKILL)
-            elif kind == "coordinator":
-                os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # it was faster, and is done
+                _strike(bench, pid, kind, chance, damaged)
         if kind in ("coordinator", "all"):
             process.kill()
             process.wait()
             process = bench.start(runs=RUNS, jobs=JOBS, steps=STEPS)
+
+
+def _strike(bench: Bench, pid: int, kind: str, chance: random.Random, damaged: Counter[int]) -> None:
+    os.kill(pid, signal.SIGTERM if kind == "stop" else signal.SIGSTOP)
+    if kind == "damage":
+        damaged.update(_damage(bench, pid, chance))
+    if kind in ("kill", "damage", "all"):
+        os.kill(pid, signal.SIGKILL)
+    elif kind == "coordinator":
+        os.kill(pid, signal.SIGCONT)
 
 
 def _executed(bench: Bench) -> int:

@@ -134,15 +134,15 @@ def test_a_worker_taken_for_dead_wakes_and_gives_way(bench: Bench) -> None:
 
 
 def test_sigint_stops_at_a_checkpoint_and_the_same_command_goes_on(bench: Bench) -> None:
-    first = bench.start()
+    first = bench.start(steps=400)
     wait(lambda: len(bench.executed(0)) > 5 and len(bench.executed(1)) > 5)
     first.send_signal(signal.SIGINT)
     assert first.wait(PATIENCE_S) == 130
     assert "stopping 2 runs" in bench.said
     assert not bench.workers()
     assert all(read_state(bench.run(n), ()).status == "interrupted" for n in (0, 1))
-    assert bench.start().wait(PATIENCE_S) == 0
-    bench.home(runs=2)
+    assert bench.start(steps=400).wait(PATIENCE_S) == 0
+    bench.home(runs=2, steps=400)
     assert bench.repeated(0) == bench.repeated(1) == [0]
 
 
@@ -164,22 +164,28 @@ def test_coordinator_sigkill_then_the_same_command_finds_its_runs_going_on(bench
     wait(lambda: bench.executed(0) and bench.executed(1))
     first.kill()
     first.wait()
-    assert bench.start(steps=400).wait(PATIENCE_S) == 0
+    left = bench.workers()
+    for pid in left:
+        os.kill(pid, signal.SIGSTOP)  # or they would be done before the next command has begun
+    second = bench.start(steps=400)
+    wait(lambda: "2 runs go on that were started here before" in bench.said)
+    for pid in left:
+        os.kill(pid, signal.SIGCONT)
+    assert second.wait(PATIENCE_S) == 0
     bench.home(runs=2, steps=400)
-    assert "2 runs go on that were started here before" in bench.said
     assert bench.repeated(0) == bench.repeated(1) == []
 
 
 def test_the_whole_group_killed_then_the_same_command(bench: Bench) -> None:
-    first = bench.start()
+    first = bench.start(steps=400)
     wait(lambda: len(bench.executed(0)) > 9 and len(bench.executed(1)) > 9)
     first.kill()
     first.wait()
     for pid in bench.workers():
         os.kill(pid, signal.SIGKILL)
     assert [read_state(bench.run(n), ()).failures for n in (0, 1)] == [0, 0]  # nothing speaks against the runs
-    assert bench.start().wait(PATIENCE_S) == 0
-    bench.home(runs=2)
+    assert bench.start(steps=400).wait(PATIENCE_S) == 0
+    bench.home(runs=2, steps=400)
     assert all(lost <= EVERY for n in (0, 1) for lost in bench.repeated(n))
 
 
