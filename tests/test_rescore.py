@@ -149,6 +149,7 @@ def test_corrupted_splits_go_on_where_they_were_stopped(finished: Finished, made
     assert found.mean == pytest.approx(np.mean([e.scores.miou for e in evaluations]))
     assert sorted(file.name for file in finished.store.run_folder(finished.key).rglob("*") if file.is_file()) == sorted(
         ["spec.json", "record.json", "log.jsonl", "weights.safetensors"]
+        + ["predictions.npz"]  # of the run's own evaluation alone
         + ["scores.json", "counts.parquet"] * (before + 4)
     )
 
