@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -21,7 +22,7 @@ pytest.importorskip("ray", reason="Ray is not installed")
 
 from segrank.study.ray import RayExecutor
 
-RUNS, STEPS = 6, 600
+RUNS, STEPS = 6, 200
 
 
 @pytest.fixture
@@ -31,27 +32,45 @@ def two_nodes() -> Iterator[RayCluster]:
 
 
 def test_runs_come_home_though_a_worker_and_a_node_are_killed(two_nodes: RayCluster, tmp_path: Path) -> None:
-    bench, first = Bench(tmp_path), range(4)  # two nodes of two cores
+    bench = Bench(tmp_path)
     command = [sys.executable, ray_driver.__file__, str(tmp_path), ADDRESS, str(RUNS), str(STEPS)]
     driver = subprocess.Popen(two_nodes.inside(*command), env=two_nodes.environment, stdout=subprocess.PIPE, text=True)
-    wait(lambda: all(len(bench.executed(number)) > 5 * EVERY for number in first))
-    process = {number: psutil.Process(bench.executed(number)[0][0]) for number in first}
-    node = {number: process[number].parents()[1] for number in first}  # a worker of Ray's is a child of its node
-    dead = two_nodes.raylet("other")
-    lost = [number for number in first if node[number] == dead]
-    killed = next(number for number in first if node[number] != dead)
-    process[killed].parents()[0].kill()
-    wait(lambda: not process[killed].is_running())  # it ends with the worker
-    dead.kill()
-    said, _ = driver.communicate(timeout=PATIENCE_S)
+    head, other = two_nodes.raylet("head"), two_nodes.raylet("other")
+
+    def at_work(node: psutil.Process) -> dict[int, psutil.Process]:
+        """Runs on a node, with more to do, and their processes. A worker of Ray's is a child of its node."""
+        found = {}
+        for number in range(RUNS):
+            steps = bench.executed(number)
+            with contextlib.suppress(psutil.Error, IndexError):
+                if (
+                    5 * EVERY < len(steps) < STEPS / 2
+                    and (process := psutil.Process(steps[-1][0])).parents()[1] == node
+                ):
+                    found[number] = process
+        return found
+
+    wait(lambda: at_work(head))
+    killed, process = at_work(head).popitem()
+    process.parent().kill()
+    wait(lambda: _is_gone(process))  # it ends with the worker
+    wait(lambda: at_work(other))
+    lost = set(at_work(other))
+    other.kill()
+    said, _ = driver.communicate(timeout=2 * PATIENCE_S)
     assert driver.returncode == 0, said
     bench.home(runs=RUNS, steps=STEPS)
-    assert lost
     for number in range(RUNS):
-        assert len(bench.repeated(number)) == (number in (killed, *lost)), said
+        assert bool(bench.repeated(number)) >= (number in {killed, *lost}), said
         assert max(bench.repeated(number), default=0) <= EVERY
     assert "worker died" in said
-    assert said.count("node it was running on is dead") == len(lost)
+    assert "node it was running on is dead" in said
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 def test_whoever_could_be_reached_by_others_needs_a_token(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,7 +128,7 @@ def close_open_ones(run: Path, error: str, *, but: Container[Path] = ()) -> list
     """
     ended = []
     for path, facts in read_tries(run).items():
-        if path not in but and not is_alive_here(facts):
+        if path not in but and ("outcome" in facts or not is_alive_here(facts)):
             if "outcome" not in facts:
                 facts = end(path, facts, "killed", error)
             ended.append(facts)
