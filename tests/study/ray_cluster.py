@@ -26,7 +26,11 @@ class RayCluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+        self.environment = {
+            **os.environ,
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_worker_register_timeout_seconds": "300",  # on a busy machine a worker may take long to begin
+        }
         self._nodes: dict[str, subprocess.Popen[bytes]] = {}
         self._holder = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "unshare", "-n", "sleep", str(LIFE_S)])
 
