@@ -69,7 +69,7 @@ def test_runs_come_home_though_a_worker_and_a_node_are_killed(two_nodes: RayClus
 
 def _is_gone(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
-        return process.status() == psutil.STATUS_ZOMBIE
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
     return True
 
 
