@@ -22,6 +22,7 @@ from segrank.report.sections.images import _disagreement
 from segrank.report.sections.protocol import again
 from segrank.report.study import Study, read_parts
 from segrank.store import Store
+from segrank.study import demo
 from segrank.study.study import read_study as read_study_file
 
 
@@ -117,3 +118,15 @@ def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
         done = CliRunner().invoke(app, ["report", str(tmp_path), *arguments])
         assert done.exit_code == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_the_demo_ends_with_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = {"dataset": "scenes?size=32&train=8&val=4", "crop": (32, 32), "steps": 2, "batch_size": 2}
+    short = [spec.replace(**tiny) for spec in demo.demo()[:2]]
+    monkeypatch.setattr(demo, "demo", lambda: short)
+    done = CliRunner().invoke(app, ["demo", "--store", str(tmp_path / "store"), "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    assert "report.html" in done.output
+    text = (tmp_path / "store" / "report.html").read_text("utf-8")
+    assert "4 images of scenes?size=32&amp;train=8&amp;val=4 val" in text
+    assert text.count("data:image/jpeg") == 4
