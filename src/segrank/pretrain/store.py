@@ -1,6 +1,6 @@
 """Where pretrainings lie: STORE/pretraining/<key>/, laid out, claimed and published as runs are. No torch.
 
-STORE/pretraining/<key>/ spec.json  record.json  log.jsonl  weights.safetensors  card.json
+STORE/pretraining/<key>/ spec.json  record.json  log.jsonl  weights.safetensors  weights.card.json
                          claim  attempts/<token>/
 """
 
