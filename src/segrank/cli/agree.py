@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from segrank.cli.results_options import (
-    ColumnOption,
-    DelimiterOption,
-    FormatOption,
-    GroupOption,
-    MetricsOption,
-    ResamplesOption,
-    SameOption,
-    SeedOption,
-    SettingsOption,
-    SourceArgument,
-    WhereOption,
-    listed,
-    open_results,
-)
-from segrank.store import DEFAULT_STORE
+from segrank.cli.results_options import Asked, SettingsOption, on_results
 
 
+@on_results(several=True)
 def agree(
-    source: SourceArgument = Path(DEFAULT_STORE),
-    metrics: MetricsOption = "",
-    where: WhereOption = [],  # noqa: B006
+    asked: Asked,
     across: SettingsOption = [],  # noqa: B006
-    form: FormatOption = "table",
-    resamples: ResamplesOption = 10_000,
-    seed: SeedOption = 0,
-    group_images: GroupOption = "",
-    column: ColumnOption = [],  # noqa: B006
-    same: SameOption = [],  # noqa: B006
-    delimiter: DelimiterOption = "",
 ) -> None:
     """Say how far settings, datasets or metrics order the encoders alike, and whether noise explains the rest.
 
@@ -45,12 +20,8 @@ def agree(
 
     docs/reading-a-ranking.md explains the columns.
     """
-    from segrank.console.report import print_report
     from segrank.ranking.agree import agree as agree_on
-    from segrank.ranking.leaderboard import Options
     from segrank.report.sheets.agree import report
 
-    names = listed(metrics)
-    results = open_results(source, names, column, same, delimiter)
-    options = Options(resamples=resamples, seed=seed, group_images=group_images)
-    print_report(report(agree_on(results, metrics=names, where=where, across=across, options=options)), form)
+    found = agree_on(asked.results(), metrics=asked.metrics, where=asked.where, across=across, options=asked.options)
+    asked.print(report(found))

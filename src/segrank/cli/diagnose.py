@@ -8,30 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segrank.cli.results_options import (
-    ColumnOption,
-    DelimiterOption,
-    FormatOption,
-    GroupOption,
-    MetricOption,
-    ResamplesOption,
-    SameOption,
-    SeedOption,
-    SourceArgument,
-    WhereOption,
-    open_results,
-)
-from segrank.store import DEFAULT_STORE
+from segrank.cli.results_options import Asked, on_results
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
+@on_results(resamples=2_000)
 def diagnose(
-    source: SourceArgument = Path(DEFAULT_STORE),
-    metric: MetricOption = "",
-    where: WhereOption = [],  # noqa: B006
+    asked: Asked,
     ceiling: Annotated[
         int,
         typer.Option(
@@ -39,13 +25,6 @@ def diagnose(
         ),
     ] = 0,
     root: Annotated[Path | None, typer.Option(help="Where named datasets lie, for --ceiling.")] = None,
-    form: FormatOption = "table",
-    resamples: ResamplesOption = 2_000,
-    seed: SeedOption = 0,
-    group_images: GroupOption = "",
-    column: ColumnOption = [],  # noqa: B006
-    same: SameOption = [],  # noqa: B006
-    delimiter: DelimiterOption = "",
 ) -> None:
     """Look for what speaks against a ranking: one that moves, a head that was not trained, an option without effect.
 
@@ -58,14 +37,12 @@ def diagnose(
     docs/reading-a-ranking.md explains each.
     """
     from segrank.cli.scored_split import scored_split
-    from segrank.console.report import print_report
     from segrank.ranking.diagnostics import diagnose as diagnose_results
-    from segrank.ranking.leaderboard import Options
     from segrank.report.sheets.diagnose import report
 
     if root and not ceiling:
         raise typer.BadParameter("--root is for --ceiling", param_hint="--root")
-    results = open_results(source, [metric] if metric else [], column, same, delimiter)
+    results = asked.results()
     if ceiling and results.store is None:
         raise typer.BadParameter("a table does not say which images it is about", param_hint="--ceiling")
 
@@ -76,9 +53,9 @@ def diagnose(
 
     found = diagnose_results(
         results,
-        metric=metric,
-        where=where,
+        metric=asked.metric,
+        where=asked.where,
         labels=labels if ceiling else None,
-        options=Options(resamples=resamples, seed=seed, group_images=group_images),
+        options=asked.options,
     )
-    print_report(report(found), form)
+    asked.print(report(found))

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from segrank.cli.results_options import (
-    ColumnOption,
-    DelimiterOption,
-    FormatOption,
-    GroupOption,
-    MetricOption,
-    ResamplesOption,
-    SameOption,
-    SeedOption,
-    SourceArgument,
-    WhereOption,
-    open_results,
-)
-from segrank.store import DEFAULT_STORE
+from segrank.cli.results_options import Asked, on_results
 
 AcrossOption = Annotated[
     list[str],
@@ -35,19 +21,11 @@ FactorOption = Annotated[
 ]
 
 
+@on_results()
 def effects(
-    source: SourceArgument = Path(DEFAULT_STORE),
-    metric: MetricOption = "",
-    where: WhereOption = [],  # noqa: B006
+    asked: Asked,
     across: AcrossOption = [],  # noqa: B006
     factor: FactorOption = [],  # noqa: B006
-    form: FormatOption = "table",
-    resamples: ResamplesOption = 10_000,
-    seed: SeedOption = 0,
-    group_images: GroupOption = "",
-    column: ColumnOption = [],  # noqa: B006
-    same: SameOption = [],  # noqa: B006
-    delimiter: DelimiterOption = "",
 ) -> None:
     """Say what explains the scores: how encoders were pretrained, steps between them, settings, and what confounds it.
 
@@ -59,12 +37,15 @@ def effects(
 
     docs/reading-a-ranking.md explains the columns.
     """
-    from segrank.console.report import print_report
     from segrank.ranking.effects import effects as effects_of
-    from segrank.ranking.leaderboard import Options
     from segrank.report.sheets.effects import report
 
-    results = open_results(source, [metric] if metric else [], column, same, delimiter)
-    options = Options(resamples=resamples, seed=seed, group_images=group_images)
-    found = effects_of(results, metric=metric, where=where, across=across, factors=factor, options=options)
-    print_report(report(found), form)
+    found = effects_of(
+        asked.results(),
+        metric=asked.metric,
+        where=asked.where,
+        across=across,
+        factors=factor,
+        options=asked.options,
+    )
+    asked.print(report(found))

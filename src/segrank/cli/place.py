@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from segrank.cli.results_options import (
-    ColumnOption,
-    DelimiterOption,
-    FormatOption,
-    GroupOption,
-    MetricOption,
-    ResamplesOption,
-    SameOption,
-    SeedOption,
-    SourceArgument,
-    WhereOption,
-    open_results,
-)
-from segrank.store import DEFAULT_STORE
+from segrank.cli.results_options import Asked, on_results
 
 
+@on_results()
 def place(
+    asked: Asked,
     encoder: Annotated[
         str, typer.Argument(metavar="NEW", help="An encoder, as `segrank rank` shows it; `*` is any text.")
     ],
-    source: SourceArgument = Path(DEFAULT_STORE),
-    metric: MetricOption = "",
-    where: WhereOption = [],  # noqa: B006
-    form: FormatOption = "table",
-    resamples: ResamplesOption = 10_000,
-    seed: SeedOption = 0,
-    group_images: GroupOption = "",
-    column: ColumnOption = [],  # noqa: B006
-    same: SameOption = [],  # noqa: B006
-    delimiter: DelimiterOption = "",
 ) -> None:
     """Place a new encoder among known ones, from a few cheap runs.
 
@@ -48,11 +26,8 @@ def place(
 
     docs/reading-a-ranking.md explains what it says.
     """
-    from segrank.console.report import print_report
-    from segrank.ranking.leaderboard import Options
     from segrank.ranking.place import place as place_encoder
     from segrank.report.sheets.place import report
 
-    results = open_results(source, [metric] if metric else [], column, same, delimiter)
-    options = Options(resamples=resamples, seed=seed, group_images=group_images)
-    print_report(report(place_encoder(results, encoder, metric=metric, where=where, options=options)), form)
+    found = place_encoder(asked.results(), encoder, metric=asked.metric, where=asked.where, options=asked.options)
+    asked.print(report(found))

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from segrank.cli.results_options import (
-    ColumnOption,
-    DelimiterOption,
-    FormatOption,
-    GroupOption,
-    MetricOption,
-    ResamplesOption,
-    SameOption,
-    SeedOption,
-    SourceArgument,
-    WhereOption,
-    open_results,
-)
-from segrank.store import DEFAULT_STORE
+from segrank.cli.results_options import Asked, on_results
 
 AcrossOption = Annotated[
     list[str],
@@ -28,18 +14,10 @@ AcrossOption = Annotated[
 ]
 
 
+@on_results()
 def rank(
-    source: SourceArgument = Path(DEFAULT_STORE),
-    metric: MetricOption = "",
-    where: WhereOption = [],  # noqa: B006
+    asked: Asked,
     across: AcrossOption = [],  # noqa: B006
-    form: FormatOption = "table",
-    resamples: ResamplesOption = 10_000,
-    seed: SeedOption = 0,
-    group_images: GroupOption = "",
-    column: ColumnOption = [],  # noqa: B006
-    same: SameOption = [],  # noqa: B006
-    delimiter: DelimiterOption = "",
 ) -> None:
     """Rank encoders within one comparable protocol, and say how sure the order is.
 
@@ -51,11 +29,8 @@ def rank(
 
     docs/reading-a-ranking.md explains the columns.
     """
-    from segrank.console.report import print_report
-    from segrank.ranking.leaderboard import Options
     from segrank.ranking.rank_results import rank_results
     from segrank.report.sheets.rank import report
 
-    results = open_results(source, [metric] if metric else [], column, same, delimiter)
-    options = Options(resamples=resamples, seed=seed, group_images=group_images)
-    print_report(report(rank_results(results, metric=metric, where=where, across=across, options=options)), form)
+    found = rank_results(asked.results(), metric=asked.metric, where=asked.where, across=across, options=asked.options)
+    asked.print(report(found))

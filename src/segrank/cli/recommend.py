@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from segrank.cli.results_options import (
-    ColumnOption,
-    DelimiterOption,
-    FormatOption,
-    GroupOption,
-    MetricsOption,
-    ResamplesOption,
-    SameOption,
-    SeedOption,
-    SettingsOption,
-    SourceArgument,
-    WhereOption,
-    listed,
-    open_results,
-)
-from segrank.store import DEFAULT_STORE
+from segrank.cli.results_options import Asked, SettingsOption, on_results
 
 
+@on_results(several=True)
 def recommend(
-    source: SourceArgument = Path(DEFAULT_STORE),
+    asked: Asked,
     target: Annotated[
         list[str],
         typer.Option(metavar="FIELD=VALUE", help="The protocol whose order is to be kept; or its name in the table."),
@@ -34,16 +19,7 @@ def recommend(
     tau: Annotated[float, typer.Option(min=-1, max=1, help="Agreement with it that is wanted.")] = 0.8,
     confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="That it holds for other encoders too.")] = 0.95,
     most: Annotated[int, typer.Option(min=1, max=3, help="Protocols that may be run together.")] = 3,
-    metrics: MetricsOption = "",
-    where: WhereOption = [],  # noqa: B006
     across: SettingsOption = [],  # noqa: B006
-    form: FormatOption = "table",
-    resamples: ResamplesOption = 10_000,
-    seed: SeedOption = 0,
-    group_images: GroupOption = "",
-    column: ColumnOption = [],  # noqa: B006
-    same: SameOption = [],  # noqa: B006
-    delimiter: DelimiterOption = "",
 ) -> None:
     """Say which cheap protocol, or set of up to three, orders the encoders as an expensive one does.
 
@@ -55,8 +31,6 @@ def recommend(
 
     docs/reading-a-ranking.md explains the columns.
     """
-    from segrank.console.report import print_report
-    from segrank.ranking.leaderboard import Options
     from segrank.ranking.recommend import Wanted
     from segrank.ranking.recommend import recommend as recommended
     from segrank.ranking.table import results_of
@@ -64,16 +38,15 @@ def recommend(
 
     if not target:
         raise typer.BadParameter("say whose order is to be kept: --target FIELD=VALUE", param_hint="--target")
-    names = listed(metrics)
-    results = open_results(source, names, column, same, delimiter)
+    results = asked.results()
     found = recommended(
         results,
         target=target,
-        metrics=names,
-        where=where,
+        metrics=asked.metrics,
+        where=asked.where,
         across=across,
         wanted=Wanted(tau, confidence, most),
         along=results_of(results.store, final=False) if results.store else None,
-        options=Options(resamples=resamples, seed=seed, group_images=group_images),
+        options=asked.options,
     )
-    print_report(report(found), form)
+    asked.print(report(found))

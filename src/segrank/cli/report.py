@@ -7,29 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from segrank.cli.results_options import (
-    ColumnOption,
-    DelimiterOption,
-    GroupOption,
-    MetricsOption,
-    ResamplesOption,
-    SameOption,
-    SeedOption,
-    SettingsOption,
-    SourceArgument,
-    WhereOption,
-    listed,
-    open_results,
-)
-from segrank.store import DEFAULT_STORE
+from segrank.cli.results_options import Asked, SettingsOption, on_results
 
 Form = Literal["html", "latex", "markdown", "json", "csv", "parquet", "svg", "pdf", "png"]
 Width = Literal["single", "double"]
 PICTURES: tuple[Form, ...] = ("svg", "pdf", "png")
 
 
+@on_results(several=True, printed=False)
 def report(
-    source: SourceArgument = Path(DEFAULT_STORE),
+    asked: Asked,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -43,8 +30,6 @@ def report(
             help="latex, markdown, json: one file. csv, parquet: a folder of tables. svg, pdf, png: of charts.",
         ),
     ] = "html",
-    metrics: MetricsOption = "",
-    where: WhereOption = [],  # noqa: B006
     across: SettingsOption = [],  # noqa: B006
     target: Annotated[
         list[str],
@@ -75,12 +60,6 @@ def report(
     ] = None,
     title: Annotated[str, typer.Option(help="Of the page.")] = "",
     open_it: Annotated[bool, typer.Option("--open", help="Show it in a browser.")] = False,
-    resamples: ResamplesOption = 10_000,
-    seed: SeedOption = 0,
-    group_images: GroupOption = "",
-    column: ColumnOption = [],  # noqa: B006
-    same: SameOption = [],  # noqa: B006
-    delimiter: DelimiterOption = "",
 ) -> None:
     """Write one page with all that is known of a study: the answer first, then what it rests on.
 
@@ -97,7 +76,6 @@ def report(
     from segrank.cli.study_page import print_page
     from segrank.console.output import out as output
     from segrank.progress import ConsoleReporter, plain
-    from segrank.ranking.leaderboard import Options
     from segrank.ranking.table import results_of
     from segrank.report.export import DEFAULT_OUT, export
     from segrank.report.figures.figure import SIZES
@@ -109,17 +87,16 @@ def report(
         raise typer.BadParameter("--title, --images, --compare and --open are for html")
     if root and not images:
         raise typer.BadParameter("--root is for --images", param_hint="--root")
-    names = listed(metrics)
-    results = open_results(source, names, column, same, delimiter)
+    results = asked.results()
     with ConsoleReporter() as reporter:
         study = read_study(
             results,
             along=results_of(results.store, final=False) if results.store else None,
-            metrics=names,
-            where=where,
+            metrics=asked.metrics,
+            where=asked.where,
             across=across,
             target=target,
-            options=Options(resamples=resamples, seed=seed, group_images=group_images),
+            options=asked.options,
             on_step=lambda done, total: reporter.advance("read the results", done, total),
         )
     out = out or Path("report.html" if form == "html" else DEFAULT_OUT[form])
@@ -129,8 +106,9 @@ def report(
         return
     before = None
     if compare:
-        old = open_results(compare, names, column, same, delimiter)
-        before = old, read_parts(old, metrics=names, where=where, across=across, options=study.options)[0]
+        old = asked.results(compare)
+        parts, _ = read_parts(old, metrics=asked.metrics, where=asked.where, across=across, options=asked.options)
+        before = old, parts
     print_page(study, out, title=title, images=images, root=root, before=before)
     if open_it:
         typer.launch(str(out))
