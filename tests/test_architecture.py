@@ -24,8 +24,8 @@ SOURCE = Path(segrank.__file__).parent
 WAIST = {
     f"segrank.{name}"
     for name in (
-        "errors", "files", "spec", "record", "store", "attempt", "predictions", "claims", "counts", "metrics",
-        "robustness", "cards",
+        "errors", "files", "spec", "record", "store", "read_once", "attempt", "predictions", "claims", "counts",
+        "metrics", "robustness", "cards",
     )
 }  # fmt: skip
 RIGHT = ("segrank.ranking", "segrank.report")

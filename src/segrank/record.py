@@ -5,9 +5,10 @@ No torch here.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from segrank.errors import StoreError
 from segrank.spec import RunSpec
@@ -119,6 +120,15 @@ class Provenance(_Stored):
     """Images drawn to train on, mostly the whole split, those skipped for a label of one value included."""
 
 
+@lru_cache(maxsize=256)
+def _held_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    return names
+
+
+Names = Annotated[tuple[str, ...], AfterValidator(_held_once)]
+"""Of classes: thousands of evaluations share the same 150 of them, and one tuple."""
+
+
 class Scores(_Stored):
     """Computed from an evaluation's counts, and from nothing else."""
 
@@ -126,7 +136,7 @@ class Scores(_Stored):
     """Mean of `iou` over `scored_classes`."""
     iou: tuple[float | None, ...]
     """Per class in the dataset's order: intersection / union; none for a class that is not scored."""
-    scored_classes: tuple[str, ...]
+    scored_classes: Names
     """The classes that have labelled pixels in the evaluated split."""
     pixel_accuracy: float = Field(ge=0, le=1)
     pixels: int = Field(ge=0)
@@ -156,7 +166,7 @@ class Evaluation(_Stored):
     """What the images were spoilt with (`segrank.evaluate.corruptions`); empty for images as they are."""
     severity: int = Field(default=0, ge=0, le=5)
     """Of the corruption, from 1."""
-    classes: tuple[str, ...]
+    classes: Names
     images: int
     """Images scored."""
     scores: Scores

@@ -28,15 +28,16 @@ TRUE = np.linspace(0.4, 0.8, 12)
 EVERY = np.ones(12, bool)
 
 
-def test_sets_are_scored_as_scipy_does_and_lacking_encoders_left_out() -> None:
+@pytest.mark.parametrize("lacking", [[4], []])
+def test_sets_are_scored_as_scipy_does_and_lacking_encoders_left_out(lacking: list[int]) -> None:
     random = np.random.default_rng(0)
     merits = TRUE + 0.2 * random.standard_normal((3, 12)) * np.array([[1], [5], [1]])
-    merits[1, 4] = np.nan
+    merits[1, lacking] = np.nan
     merits[1, 2] = merits[1, 3]
     sets = search(TRUE, merits, np.array([1.0, 2.0, 3.0]), most=3, confidence=0.95, kept=EVERY)
     assert sets.members == ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
     assert sets.cost.tolist() == [1, 2, 3, 3, 4, 5, 6]
-    assert sets.encoders.tolist() == [12, 11, 12, 11, 12, 11, 11]
+    assert sets.encoders.tolist() == [12 - len(lacking) * (1 in of) for of in sets.members]
     for members, tau in zip(sets.members, sets.tau, strict=True):
         there = np.isfinite(merits[list(members)]).all(axis=0)
         scores = stats.zscore(merits[list(members)][:, there], axis=1, ddof=1).mean(axis=0)

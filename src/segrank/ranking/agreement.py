@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import comb
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from scipy import stats
 from segrank.ranking.error_covariances import error_covariances, joint_error_covariances
 from segrank.ranking.flips import Flip, flips
 from segrank.ranking.intervals import Estimates, only
+from segrank.ranking.once import once
 from segrank.ranking.posterior import true_scores, true_scores_of_two
 from segrank.ranking.ranks import holm, merit, pairwise, two_sided
 from segrank.ranking.standard_errors import LEVEL
@@ -94,6 +97,8 @@ def agreement(
     than these are, and their tau too low. There are none for fewer than three shared encoders, for more than
     `MOST_ENCODERS`, where one of the two has no errors to draw from, or without draws.
 
+    Asked again of the same two, it is not computed again.
+
     Args:
         x, y: the settings.
         families: encoder -> family, where that is not each its own.
@@ -102,10 +107,25 @@ def agreement(
         seed: of these.
     """
     names = tuple(name for name in x.encoders if name in y.encoders)
-    x, y = only(x, names), only(y, names)
+    of_names = tuple((families or {}).get(name, name) for name in names)
+    known = _known(x).setdefault(y, {})
+    asked = of_names, level, draws, seed
+    if asked not in known:
+        known[asked] = _agreement(only(x, names), only(y, names), len(set(of_names)), level, draws, seed)
+    return known[asked]
+
+
+@once
+def _known(_: Estimates) -> WeakKeyDictionary[Estimates, dict[tuple[object, ...], Agreement]]:
+    """Its agreements with others."""
+    return WeakKeyDictionary()
+
+
+def _agreement(x: Estimates, y: Estimates, independent: int, level: float, draws: int, seed: int) -> Agreement:
+    """Of the same encoders in the same order, of so many families."""
+    names = x.encoders
     merit_x, merit_y = merit(x), merit(y)
     tau, p_value, weighted = _taus(merit_x, merit_y)
-    independent = len({(families or {}).get(name, name) for name in names})
     flipped = flips(x, y, None, level)
     plain = Agreement(
         encoders=names,
@@ -129,18 +149,19 @@ def agreement(
     if plain.note or tau is None or not draws:
         return plain
     random = np.random.default_rng(seed)
-    true = true_scores_of_two(x, y, draws, random)
+    joint = joint_error_covariances(x, y)
+    true = true_scores_of_two(x, y, draws, random, covariances=joint)
     merits = _up(x) * true.x, _up(y) * true.y
     products = _products(*merits)
-    nulls = [_taus_of_one_order(x, y, draws, random)]
+    nulls = [_taus_of_one_order(x, y, joint, draws, random)]
     if not (_tells_any_apart(x, level) and _tells_any_apart(y, level)):
         # under one of them all may be equal: then no order is another than any, and noise alone makes it
         nothing = np.zeros((draws, len(names)))
-        nulls.append(_noisy_taus(nothing, nothing, x, y, random))
+        nulls.append(_noisy_taus(nothing, nothing, x, y, joint, random))
     same = max(nulls, key=lambda taus: float((taus <= tau + 1e-9).mean()))
     return replace(
         plain,
-        interval=_middle(products.mean(axis=1, dtype=np.float64), level),
+        interval=_middle(_tau_of(products), level),
         weighted_interval=_middle(_weighted_of_draws(*merits, products), level),
         ceiling_x=_ceiling(x, draws, level, random),
         ceiling_y=_ceiling(y, draws, level, random),
@@ -172,26 +193,48 @@ def _why_not(x: Estimates, y: Estimates) -> str:
 
 
 def _products(x: FloatArray, y: FloatArray) -> NDArray[np.int8]:
-    """(draws, pairs): 1 for a pair in the same order, -1 for one in the other, 0 for a tie."""
-    a, b = np.triu_indices(x.shape[1], 1)
-    first, second = (np.sign(of[:, a] - of[:, b]).astype(np.int8) for of in (x, y))
-    return first * second
+    """(pairs, draws): 1 for a pair in the same order, -1 for one in the other, 0 for a tie."""
+    found = _orders(x)
+    found *= _orders(y)
+    return found
+
+
+def _orders(of: FloatArray) -> NDArray[np.int8]:
+    """(pairs, draws), from (draws, encoders): 1 where the first encoder of the pair has more, -1 where it has less."""
+    values = np.ascontiguousarray(of.T)
+    count, draws = values.shape
+    found, at = np.empty((comb(count, 2), draws), np.int8), 0
+    for first in range(count - 1):
+        others = values[first + 1 :]
+        into = found[at : at + len(others)]
+        np.subtract((values[first] > others).view(np.int8), (values[first] < others).view(np.int8), out=into)
+        at += len(others)
+    return found
+
+
+def _tau_of(products: NDArray[np.int8]) -> FloatArray:
+    """(draws,): tau of each, from (pairs, draws) without ties."""
+    found: FloatArray = products.sum(axis=0, dtype=np.int64) / len(products)
+    return found
 
 
 def _tau_of_draws(x: FloatArray, y: FloatArray) -> FloatArray:
     """(draws,): tau of each; draws have no ties."""
-    found: FloatArray = _products(x, y).mean(axis=1, dtype=np.float64)
-    return found
+    return _tau_of(_products(x, y))
 
 
 def _weighted_of_draws(x: FloatArray, y: FloatArray, products: NDArray[np.int8]) -> FloatArray:
     """(draws,): scipy's weighted tau where there are no ties: the mean of those with the ranks of x and of y."""
-    a, b = np.triu_indices(x.shape[1], 1)
+    count = x.shape[1]
+    a, b = np.triu_indices(count, 1)
+    agreed = np.zeros((len(x), count))  # of each encoder, pairs in the same order - pairs in the other
+    for encoder in range(count):
+        agreed[:, encoder] = products[(a == encoder) | (b == encoder)].sum(axis=0, dtype=np.int64)
     found = np.zeros(len(x))
     for side in (x, y):
+        # a pair's weight is the sum of its encoders': each is in count - 1 pairs
         weight = 1 / (1 + (-side).argsort(axis=1).argsort(axis=1))
-        of_pair = weight[:, a] + weight[:, b]
-        found += (of_pair * products).sum(axis=1) / of_pair.sum(axis=1) / 2
+        found += (weight * agreed).sum(axis=1) / weight.sum(axis=1) / (count - 1) / 2
     return found
 
 
@@ -213,19 +256,26 @@ def _expected(taus: FloatArray, level: float) -> Ceiling:
     return Ceiling(float(taus.mean()), middle.low, middle.high)
 
 
-def _taus_of_one_order(x: Estimates, y: Estimates, draws: int, random: np.random.Generator) -> FloatArray:
+def _taus_of_one_order(
+    x: Estimates, y: Estimates, joint: Sequence[FloatArray], draws: int, random: np.random.Generator
+) -> FloatArray:
     """(draws,): what noise alone leaves of a tau of 1: y's true scores are put in x's true order."""
     true_x, true_y = (_up(of) * true_scores(of, draws, random) for of in (x, y))
     place = true_x.argsort(axis=1).argsort(axis=1)
     true_y = np.take_along_axis(np.sort(true_y, axis=1), place, axis=1)
-    return _noisy_taus(true_x, true_y, x, y, random)
+    return _noisy_taus(true_x, true_y, x, y, joint, random)
 
 
 def _noisy_taus(
-    true_x: FloatArray, true_y: FloatArray, x: Estimates, y: Estimates, random: np.random.Generator
+    true_x: FloatArray,
+    true_y: FloatArray,
+    x: Estimates,
+    y: Estimates,
+    joint: Sequence[FloatArray],
+    random: np.random.Generator,
 ) -> FloatArray:
     """(draws,) of true scores (draws, encoders) each, the higher the better, with the errors of both added."""
-    noise_x, noise_y = np.split(_noise(joint_error_covariances(x, y), len(true_x), random), 2, axis=1)
+    noise_x, noise_y = np.split(_noise(joint, len(true_x), random), 2, axis=1)
     return _tau_of_draws(true_x + _up(x) * noise_x, true_y + _up(y) * noise_y)
 
 

@@ -11,8 +11,9 @@ import polars as pl
 from segrank.counts import confusion_from_table, scores
 from segrank.errors import SegrankError
 from segrank.ranking.finding import Finding, listed
+from segrank.ranking.results import Results
 from segrank.ranking.settings import Setting
-from segrank.record import Evaluation, Record
+from segrank.record import Evaluation
 from segrank.store import Store
 
 _LAST = (0.7, 0.8)
@@ -31,30 +32,31 @@ class Gain:
         return self.after - self.before
 
 
-def last_quarter(store: Store, settings: Sequence[Setting]) -> dict[str, Gain]:
-    """Run -> what it gained in the last quarter of its steps; runs without an evaluation at 3/4 are left out."""
+def last_quarter(results: Results, settings: Sequence[Setting]) -> dict[str, Gain]:
+    """Run -> what it gained in the last quarter of its steps; runs without an evaluation at 3/4 are left out, and all
+    of results that no store is behind."""
+    known = results.known if results.known is not None else {}
     found = {}
     for run in dict.fromkeys(run for setting in settings for runs in setting.cell.runs for run in runs):
-        try:
-            record = store.record(run)
-            gain = _gain(store, record) if record else None
-        except (SegrankError, OSError, pl.exceptions.PolarsError):
-            continue  # damaged: other verbs tell of it
-        if gain:
+        if results.store and ("last quarter", run) not in known:
+            known["last quarter", run] = _gain(results.store, run)
+        if gain := known.get(("last quarter", run)):
             found[run] = gain
     return found
 
 
-def _gain(store: Store, record: Record) -> Gain | None:
-    final = record.evaluation
-    if final is None:
-        return None
-    along = [e for e in record.evaluations if _before(e, final, record.spec.steps)]
-    if not along:
-        return None
-    counts = store.counts(along[-1])
-    same = confusion_from_table(store.counts(final), len(final.classes), set(counts["image"].unique()))
-    return Gain(along[-1].scores.miou, scores(same, final.classes).miou)
+def _gain(store: Store, run: str) -> Gain | None:
+    try:
+        record = store.record(run)
+        final = record.evaluation if record else None
+        along = [e for e in record.evaluations if _before(e, final, record.spec.steps)] if record and final else []
+        if final is None or not along:
+            return None
+        counts = store.counts(along[-1])
+        same = confusion_from_table(store.counts(final), len(final.classes), set(counts["image"].unique()))
+        return Gain(along[-1].scores.miou, scores(same, final.classes).miou)
+    except (SegrankError, OSError, pl.exceptions.PolarsError):
+        return None  # damaged: other verbs tell of it
 
 
 def _before(one: Evaluation, final: Evaluation, steps: int) -> bool:

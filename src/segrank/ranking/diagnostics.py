@@ -75,7 +75,7 @@ def diagnose(
     across = results.protocol if several else ()
     settings, notes = settings_or_one(results, metric=by.name, where=where, across=across, options=options)
     rivals = [rival for setting in settings if (rival := without_floors(setting))]
-    gains = last_quarter(results.store, rivals) if results.store and by.name == MIOU else {}
+    gains = last_quarter(results, rivals) if by.name == MIOU else {}
     found = [
         same_results(results),
         *order_diagnostics(rivals, gains, options),

@@ -14,6 +14,7 @@ from scipy import stats
 
 from segrank.ranking.intervals import Estimates
 from segrank.ranking.noise import ImageNoise
+from segrank.ranking.once import once
 
 FloatArray = NDArray[np.float64]
 STRATA = 9
@@ -22,6 +23,7 @@ _MANY = 200
 """Encoders: of more, each covariance takes seconds, and what one encoder's variance may be decides little."""
 
 
+@once
 def error_covariances(of: Estimates) -> list[FloatArray]:
     """(encoders, encoders) of the errors of the values, as far as they decide differences: `STRATA` of them, or fewer
     for many encoders."""
@@ -68,7 +70,7 @@ def _over_images(settings: Sequence[Estimates]) -> list[list[FloatArray]]:
     Multivariate Analysis 88, 2004, 365-411). All by the same share, the larger of those that the settings ask for.
     """
     count = len(settings[0].encoders)
-    drawn = max(_drawn(of.image_noise) for of in settings)
+    drawn = max(_drawn(of.image_noise) if of.image_noise else 0.0 for of in settings)
     centre = np.eye(count) - 1 / count
     found = [[shared_covariance(one, other) for other in settings] for one in settings]
     if not drawn:
@@ -80,9 +82,10 @@ def _over_images(settings: Sequence[Estimates]) -> list[list[FloatArray]]:
     return found
 
 
-def _drawn(noise: ImageNoise | None) -> float:
+@once
+def _drawn(noise: ImageNoise) -> float:
     """Which share, 0 to 1."""
-    if noise is None or len(noise.moved) < 3:
+    if len(noise.moved) < 3:
         return 0.0
     moved = noise.moved - noise.moved.mean(axis=0)
     count, images = moved.shape

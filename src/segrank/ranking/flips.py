@@ -41,7 +41,7 @@ def flips(x: Estimates, y: Estimates, products: NDArray[np.int8] | None, level: 
     """
     Args:
         x, y: the same encoders in the same order.
-        products: (draws, pairs): -1 where a draw of the true scores has the pair in different orders.
+        products: (pairs, draws): -1 where a draw of the true scores has the pair in different orders.
         level: that both orders are established with.
     """
     a, b = np.triu_indices(len(x.encoders), 1)
@@ -68,7 +68,7 @@ def flips(x: Estimates, y: Estimates, products: NDArray[np.int8] | None, level: 
                 difference_x=float(x.value[first] - x.value[second]),
                 difference_y=float(y.value[first] - y.value[second]),
                 p_value=p_value,
-                probability=None if products is None else float((products[:, pair] < 0).mean()),
+                probability=None if products is None else float((products[pair] < 0).mean()),
                 verdict="unknown" if p_value is None else "real" if p_value <= 1 - level else "not settled",
             )
         )

@@ -107,6 +107,8 @@ def estimates(cell: Cell, draws: ImageDraws | None = None) -> Estimates:
 
 def only(of: Estimates, encoders: Sequence[str]) -> Estimates:
     """Some of the encoders, in that order. What is known of the seeds' spread stays what all of them tell."""
+    if tuple(encoders) == of.encoders:
+        return of  # so that what was computed of it already is found again
     at = np.array([of.encoders.index(name) for name in encoders], np.intp)
 
     def seeds(noise: SeedNoise | None) -> SeedNoise | None:

@@ -35,7 +35,7 @@ def learning_curves(results: Results, setting: Setting) -> pl.DataFrame:
     )
     points = along.select("run", "progress", pl.col(metric).alias("score"), "images")
     if results.store is not None and metric == MIOU:
-        ends = last_quarter(results.store, [setting])
+        ends = last_quarter(results, [setting])
         last = points.unique("run").filter(pl.col("run").is_in(list(ends)))
         points = pl.concat(
             [

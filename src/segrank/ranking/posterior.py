@@ -9,6 +9,7 @@ not depend on the mean, which is left out: scores are taken in contrasts, as in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from scipy.special import logsumexp
 
 from segrank.ranking.error_covariances import error_covariances, joint_error_covariances
 from segrank.ranking.intervals import Estimates
+from segrank.ranking.paired_normals import PairedNormals
 
 FloatArray = NDArray[np.float64]
 _SPREADS = 200
@@ -95,12 +97,25 @@ _SPREADS_EACH = 7
 _AGREEMENTS = 16
 
 
-def true_scores_of_two(x: Estimates, y: Estimates, draws: int, random: np.random.Generator) -> Pair:
+def true_scores_of_two(
+    x: Estimates,
+    y: Estimates,
+    draws: int,
+    random: np.random.Generator,
+    *,
+    covariances: Sequence[FloatArray] | None = None,
+) -> Pair:
     """As `true_scores`, for two settings at once, both with the same encoders in the same order.
 
     True scores are correlated between the settings, by a correlation that is learnt from the scores too: if each
     setting's were drawn by itself, they would agree by chance only, as far as they are uncertain. The prior is uniform
     in the tau that a correlation r stands for, 2 / pi arcsin r.
+
+    Args:
+        x, y: the settings.
+        draws: how many.
+        random: what they are made of.
+        covariances: `joint_error_covariances(x, y)`, if they are known already.
     """
     count = len(x.value)
     contrast = helmert(count)
@@ -108,7 +123,7 @@ def true_scores_of_two(x: Estimates, y: Estimates, draws: int, random: np.random
     both = np.kron(np.eye(2), contrast)
     agreements = np.sin(np.pi / 2 * ((2 * np.arange(_AGREEMENTS) + 1) / _AGREEMENTS - 1))
     errors, evidence, priors = [], [], []
-    for joint in joint_error_covariances(x, y):
+    for joint in covariances or joint_error_covariances(x, y):
         error_x, error_y = joint[:count, :count], joint[count:, count:]
         fit_x, fit_y = _fit(x.value, error_x), _fit(y.value, error_y)
         error = both @ joint @ both.T
@@ -123,7 +138,9 @@ def true_scores_of_two(x: Estimates, y: Estimates, draws: int, random: np.random
         apart = fit_x.log_likelihood[grid[:, 0]] + fit_y.log_likelihood[grid[:, 1]]
         errors.append(error)
         priors.append(prior)
-        evidence.append(_log_likelihood(seen, error, prior) - apart + fit_x.log_evidence + fit_y.log_evidence)
+        evidence.append(
+            PairedNormals(error, prior).log_likelihood(seen) - apart + fit_x.log_evidence + fit_y.log_evidence
+        )
     weight = np.exp(np.stack(evidence) - np.max(evidence))
     chosen = random.choice(weight.size, draws, p=weight.ravel() / weight.sum())
     found = np.empty((draws, 2 * (count - 1)))
@@ -140,15 +157,6 @@ def _evenly(fit: _Fit) -> NDArray[np.intp]:
     return found
 
 
-def _log_likelihood(seen: FloatArray, error: FloatArray, prior: FloatArray) -> FloatArray:
-    """(nodes,) of the contrasts seen, for priors (nodes, 2, 2) of true scores; without the constant."""
-    root = np.linalg.cholesky(error + _spread_out(prior, len(seen) // 2))
-    whitened = np.linalg.solve(root, seen[:, None])[..., 0]
-    log_root = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-    found: FloatArray = -log_root - 0.5 * (whitened**2).sum(axis=1)
-    return found
-
-
 def _conditional(seen: FloatArray, error: FloatArray, prior: FloatArray, random: np.random.Generator) -> FloatArray:
     """(draws, 2 x contrasts): one draw of the true contrasts for each prior (draws, 2, 2).
 
@@ -159,13 +167,6 @@ def _conditional(seen: FloatArray, error: FloatArray, prior: FloatArray, random:
     noise = random.standard_normal((draws, len(seen))) * np.sqrt(np.maximum(values, 0)) @ vectors.T
     true = np.einsum("nij,njk->nik", np.linalg.cholesky(prior), random.standard_normal((draws, 2, half)))
     true = true.reshape(draws, 2 * half)
-    covariance = _spread_out(prior, half)
-    moved = np.linalg.solve(error + covariance, (seen - true - noise)[..., None])
-    found: FloatArray = true + (covariance @ moved)[..., 0]
+    moved = PairedNormals(error, prior).solve(seen - true - noise)
+    found: FloatArray = true + np.einsum("nij,njk->nik", prior, moved.reshape(draws, 2, half)).reshape(true.shape)
     return found
-
-
-def _spread_out(prior: FloatArray, contrasts: int) -> FloatArray:
-    """(nodes, 2 x contrasts, 2 x contrasts), from (nodes, 2, 2): all contrasts alike and independent."""
-    blocks = prior[:, :, None, :, None] * np.eye(contrasts)[:, None, :]
-    return blocks.reshape(len(prior), 2 * contrasts, 2 * contrasts)

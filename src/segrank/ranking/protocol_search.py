@@ -6,6 +6,7 @@ encoders, as in `overall`. tau of a set is Kendall's tau-b between these scores 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -87,24 +88,52 @@ def search(
     """
     family = np.arange(len(target)) if family is None else family
     members = sets_of(len(merits), most, len(target))
+    merits = merits[:, kept]
+    if np.isfinite(merits).all():
+        every = len(members)
+        encoders, of_family = [int(kept.sum())] * every, [len(np.unique(family[kept]))] * every
+        return _sets(members, cost, _taus(target[kept], merits, members), encoders, of_family, confidence)
     a, b = np.triu_indices(int(kept.sum()), 1)
     of_target, tau, shared, families = order(target[kept], a, b), [], [], []
     for of in members:
-        scores = combined(merits[list(of)][:, kept])
+        scores = combined(merits[list(of)])
         there = np.isfinite(scores)
         pairs = there[a] & there[b]
         tau.append(_tau_b(of_target[pairs], order(scores, a, b)[pairs]))
         shared.append(int(there.sum()))
         families.append(len(np.unique(family[kept][there])))
-    found, independent = np.array(tau), np.array(families, np.int64)
+    return _sets(members, cost, np.array(tau), shared, families, confidence)
+
+
+def _sets(
+    members: tuple[tuple[int, ...], ...],
+    cost: FloatArray,
+    tau: FloatArray,
+    shared: Sequence[int],
+    families: Sequence[int],
+    confidence: float | None,
+) -> Sets:
+    independent = np.array(families, np.int64)
     return Sets(
         members=members,
         cost=np.array([cost[list(of)].sum() for of in members]),
-        tau=found,
+        tau=tau,
         encoders=np.array(shared, np.int64),
         families=independent,
-        at_least=np.full(len(found), np.nan) if confidence is None else _at_least(found, independent, confidence),
+        at_least=np.full(len(tau), np.nan) if confidence is None else _at_least(tau, independent, confidence),
     )
+
+
+def _taus(target: FloatArray, merits: FloatArray, members: Sequence[tuple[int, ...]]) -> FloatArray:
+    """(sets,): of all sets at once, where every protocol has every encoder."""
+    a, b = np.triu_indices(len(target), 1)
+    of_target = order(target, a, b)
+    apart = np.stack([combined(merits[[one, one]]) for one in range(len(merits))])  # standardised
+    scores = np.stack([merits[of[0]] if len(of) == 1 else apart[list(of)].mean(axis=0) for of in members])
+    orders = np.sign(scores[:, a] - scores[:, b])
+    size = np.sqrt((orders**2).sum(axis=1) * float((of_target**2).sum()))
+    found: FloatArray = np.where(size > 0, orders @ of_target / np.where(size > 0, size, 1), np.nan)
+    return found
 
 
 def sets_of(protocols: int, most: int, encoders: int) -> tuple[tuple[int, ...], ...]:

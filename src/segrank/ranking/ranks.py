@@ -13,6 +13,7 @@ from scipy import stats
 
 from segrank.ranking.difference import difference_errors
 from segrank.ranking.intervals import Estimates
+from segrank.ranking.once import once
 from segrank.ranking.posterior import true_scores
 from segrank.ranking.standard_errors import LEVEL
 
@@ -91,6 +92,7 @@ def merit(of: Estimates) -> FloatArray:
     return of.value if of.higher_is_better else -of.value
 
 
+@once
 def pairwise(of: Estimates) -> FloatArray:
     """(encoders, encoders): probability that the row's encoder is truly better than the column's; 1/2 with itself."""
     count = len(of.encoders)

@@ -1,13 +1,15 @@
 """Paired bootstrap over images: mIoU recomputed from resampled counts, for every run of a cell on the same images.
 
 One resample draws as many images as there are, with replacement, and is written as weights: how often each image was
-drawn. Weights times counts are the summed counts of many resamples, one matrix product per run.
+drawn. Weights times counts are the summed counts of many resamples: one matrix product for each class, with the images
+that hold it and a column for each run. Most classes are in few images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,8 @@ from segrank.ranking.cell import ImageCounts
 RESAMPLES = 10_000
 _WEIGHTS = 2**22
 """Held at once, in float32: 17 MB, and again as many while they are drawn."""
+_AT_ONCE = 512
+"""Resamples whose scores are computed together: those of a few hundred runs then fit a processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,23 +51,62 @@ def image_draws(images: ImageCounts, *, resamples: int = RESAMPLES, seed: int = 
     mIoU is the mean of intersection / union over the classes with labelled pixels in that resample; the others are left
     out of it, for all runs alike.
     """
-    miou = tuple(np.empty((resamples, len(hits)), np.float32) for hits in images.hits)
-    truth = images.truth.astype(np.float32)
+    seeds = [len(hits) for hits in images.hits]
+    miou = np.empty((resamples, sum(seeds)), np.float32)
+    classes = [_class_counts(images, number) for number in range(len(images.classes))]
     start = 0
     for weights in image_weights(len(images.names), resamples, seed):
-        rows = slice(start, start + len(weights))
-        labelled = weights @ truth
-        scored = labelled > 0
-        classes = scored.sum(axis=1)
-        for into, hits, predicted in zip(miou, images.hits, images.predicted, strict=True):
-            for number in range(len(hits)):
-                right = weights @ hits[number].astype(np.float32)
-                union = weights @ (images.truth + (predicted[number] - hits[number])).astype(np.float32)
-                np.divide(right, union, out=right, where=scored)
-                # a class without labelled pixels has no hits: its quotient stays 0
-                into[rows, number] = right.sum(axis=1) / classes
-        start += len(weights)
-    return ImageDraws(images.names, seed, miou)
+        for at in range(0, len(weights), _AT_ONCE):
+            some = weights[at : at + _AT_ONCE]
+            miou[start : start + len(some)] = _mean_iou(classes, np.ascontiguousarray(some.T))
+            start += len(some)
+    return ImageDraws(images.names, seed, tuple(np.split(miou, np.cumsum(seeds)[:-1], axis=1)))
+
+
+def _mean_iou(classes: Sequence[_ClassCounts], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(resamples, runs), from weights (images, resamples)."""
+    resamples, runs = weights.shape[1], classes[0].hits.shape[1]
+    total, scored = np.zeros((resamples, runs), np.float32), np.zeros(resamples, np.float32)
+    for one in classes:
+        of_labelled = weights[one.labelled]
+        without = of_labelled.T @ one.truth == 0
+        right = of_labelled.T @ one.hits
+        union = weights[one.touched].T @ one.union
+        union[without] = 1  # a class without labelled pixels has no hits: its quotient is 0
+        right /= union
+        total += right
+        scored += ~without
+    found: NDArray[np.float32] = total / scored[:, None]
+    return found
+
+
+class _ClassCounts(NamedTuple):
+    """Of one class; only images in which there is something to count."""
+
+    labelled: NDArray[np.intp]
+    """Images that hold the class."""
+    truth: NDArray[np.float32]
+    """(labelled,)."""
+    hits: NDArray[np.float32]
+    """(labelled, runs)."""
+    touched: NDArray[np.intp]
+    """Images that hold it, or for which some run says so."""
+    union: NDArray[np.float32]
+    """(touched, runs)."""
+
+
+def _class_counts(images: ImageCounts, number: int) -> _ClassCounts:
+    truth = images.truth[:, number]
+    hits, predicted = (np.concatenate([of[:, :, number] for of in each]).T for each in (images.hits, images.predicted))
+    labelled, touched = np.flatnonzero(truth), np.flatnonzero((truth > 0) | predicted.any(axis=1))
+    union = truth[touched, None] + (predicted[touched] - hits[touched])
+    return _ClassCounts(
+        labelled,
+        truth[labelled].astype(np.float32),
+        np.ascontiguousarray(hits[labelled], np.float32),
+        touched,
+        np.ascontiguousarray(union, np.float32),
+    )
 
 
 def image_weights(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float32]]:

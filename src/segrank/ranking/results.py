@@ -26,8 +26,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 import polars as pl
 
@@ -93,6 +93,9 @@ class Results:
     """Where the counts behind the scores are."""
     notes: tuple[str, ...] = ()
     """What was noticed while reading."""
+    known: dict[Any, Any] | None = field(default=None, repr=False)
+    """Where `estimate_block` and `last_quarter` keep what they found, for whoever asks several questions of one store
+    or table; None keeps nothing."""
 
     def metric(self, text: str = "") -> Metric:
         """A metric by its name, with `:lower` or `:higher` after it if one likes; the first one without.

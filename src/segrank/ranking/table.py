@@ -14,6 +14,7 @@ from segrank.errors import SegrankError, StoreError
 from segrank.metrics import further
 from segrank.ranking.results import OK, Metric, Results
 from segrank.ranking.rows import COLUMNS, FURTHER, METRICS, Row, rows_of_record, rows_without_record
+from segrank.read_once import ReadOnce
 from segrank.spec import RunSpec
 from segrank.store import Store
 
@@ -52,10 +53,12 @@ def results_of(
     evaluation is not there; or `damaged`. Only `ok` comes with scores.
 
     Args:
+        store: of which each record is read once, see `ReadOnce`.
         final: False for the evaluations along the way instead, a row for each; tell them apart by `progress`.
         with_further: compute the metrics of `FURTHER` as well.
         on_damage: told of what cannot be read. Such a run is `damaged` if its spec says what it was, else left out.
     """
+    store = store if isinstance(store, ReadOnce) else ReadOnce(store)
     rows: list[Row] = []
     for key in store.run_keys():
         try:

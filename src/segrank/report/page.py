@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jinja2
 import polars as pl
@@ -24,6 +24,7 @@ from markupsafe import Markup
 
 from segrank.report.answer import Answer
 from segrank.report.figures.figure import Figure
+from segrank.report.figures.theme import Theme
 from segrank.report.section import Section, Table
 from segrank.report.sheets.sheet import Sheet
 
@@ -141,8 +142,8 @@ def _figures(figures: Sequence[Figure], name: str, data: dict[str, Any], said: s
 
 def _figure(figure: Figure, name: str, data: dict[str, Any], said: str) -> dict[str, Any]:
     """The chart once, and what makes it light or dark beside it; what is said above it is not said below again."""
-    spec = figure.spec("light")
-    configs = {"light": spec.pop("config", {}), "dark": figure.spec("dark").get("config", {})}
+    spec = figure.plain_spec()
+    configs = {theme: figure.config(theme) for theme in get_args(Theme)}
     data["charts"][name] = spec
     at = next((at for at, known in data["configs"].items() if known == configs), str(len(data["configs"])))
     data["configs"][at] = configs

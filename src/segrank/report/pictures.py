@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import polars as pl
+from altair.utils.schemapi import debug_mode
 
 from segrank.report.figures.agreement import agreement
 from segrank.report.figures.along import learning_curves, stability
@@ -39,6 +40,11 @@ class Pictures:
 
 def pictures_of(study: Study, size: Size) -> Pictures:
     """No two figures have the same name; those of one setting of several have it in theirs."""
+    with debug_mode(False):  # of Altair: it would check the whole chart again for every mark; ours are tested
+        return _pictures_of(study, size)
+
+
+def _pictures_of(study: Study, size: Size) -> Pictures:
     agreements, recommendation, found = study.agreements, study.recommendation, study.effects
     along = {part.name: part.along for part in study.parts if part.along is not None}
     of_settings = [] if isinstance(agreements, Refused) else [

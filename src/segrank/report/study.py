@@ -103,6 +103,8 @@ def read_study(
             keep the others from being answered.
     """
     options, steps = options or Options(), 5
+    results = replace(results, known={})
+    along = along and replace(along, known=results.known)
     if not across:
         results = _by_size(results)
     chosen = [results.metric(text) for text in metrics or [""]]
@@ -166,6 +168,9 @@ def read_parts(
     """The settings with their rankings, and what should be known of them. Args and errors as of `read_study`."""
     if not across:
         results = _by_size(results)
+    if results.known is None:
+        results = replace(results, known={})
+    along = along and replace(along, known=results.known)
     settings, notes = _settings(results, [results.metric(text) for text in metrics or [""]], where, across, options)
     parts = tuple(
         Part(

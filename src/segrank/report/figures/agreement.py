@@ -112,7 +112,7 @@ def _chart(table: pl.DataFrame, settings: list[str], size: Size) -> alt.LayerCha
     layers += [looks(look).mark_text(**how).encode(x=x, y=y, text="text:N") for look, how in _texts(cell, size).items()]
     over = overhang_px(names, cell, size)
     height = max(min(cell, 2.4 * size.font_px), size.font_px)
-    return layered(layers, size, alt.Step(height), width_px=beside + cell * len(settings), right_px=over)
+    return layered(layers, size, height * len(settings), width_px=beside + cell * len(settings), right_px=over)
 
 
 def _texts(cell_px: float, size: Size) -> dict[str, dict[str, Any]]:

@@ -127,7 +127,7 @@ class Kinds:
 def layered(
     layers: Sequence[alt.Chart],
     size: Size,
-    height: float | alt.Step,
+    height_px: float,
     *,
     width_px: float | None = None,
     right_px: float = 0,
@@ -137,7 +137,7 @@ def layered(
     Args:
         layers: from the one below to the one on top.
         size: its width.
-        height: of the plot, or of each row in it.
+        height_px: of the plot; not told as a step for each row, as Vega-Lite warns that this does not fit a width.
         width_px: less than the size's.
         right_px: what sticks out there that Vega makes no room for: slanted text.
     """
@@ -145,7 +145,7 @@ def layered(
     chart: alt.LayerChart = alt.layer(*layers).resolve_axis(y="independent")
     return chart.properties(
         width=min(width_px + over if width_px else size.width_px, size.width_px),
-        height=height,
+        height=height_px,
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
         **({"padding": {side: size.font_px / 2 + over * (side == "right") for side in SIDES}} if over else {}),
     )

@@ -124,4 +124,4 @@ def _chart(
         lines.mark_point(filled=True).encode(x=x, y=y(None), color=kinds.colour, shape=kinds.shape, tooltip=tooltip),
     ]
     wide = 2 * beside + between * len(settings)
-    return layered(layers, size, alt.Step(size.font_px * 1.7), width_px=wide, right_px=over)
+    return layered(layers, size, 1.7 * size.font_px * len(shared), width_px=wide, right_px=over)

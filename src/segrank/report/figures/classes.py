@@ -62,7 +62,7 @@ def class_iou(table: pl.DataFrame, encoders: Sequence[str], *, size: Size = DOUB
             f"{short(widest['class'], 60)}, by {100 * widest['span']:.1f} points"
             f"{f'; the {len(shown)} classes with the widest span are drawn' if len(shown) < spans.height else ''}."
         ),
-        table=table,
+        table=table.filter(pl.col("class").is_in(shown["class"].implode())),
         size=size,
     )
 
@@ -85,7 +85,7 @@ def _dots(table: pl.DataFrame, classes: list[str], encoders: list[str], size: Si
         ticks.encode(x=x, y=alt.Y("at:O", axis=left), tooltip=tooltip),
         dots.encode(x=x, y=alt.Y("at:O", axis=None), color=kinds.colour, shape=kinds.shape, tooltip=tooltip),
     ]
-    return layered(layers, size, alt.Step(1.6 * size.font_px))
+    return layered(layers, size, 1.6 * size.font_px * len(classes))
 
 
 def class_differences(part: Compared, *, size: Size = DOUBLE) -> Figure | None:

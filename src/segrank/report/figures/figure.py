@@ -49,8 +49,12 @@ class Figure:
 
     def spec(self, theme: Theme = "light") -> dict[str, Any]:
         """As Vega-Lite, complete and with its data: what vega-embed and vl-convert take."""
-        return {
-            **self.chart.to_dict(),
-            "description": printable(self.alternative),
-            "config": config(theme, self.size.font_px),
-        }
+        return {**self.plain_spec(), "config": self.config(theme)}
+
+    def plain_spec(self) -> dict[str, Any]:
+        """`spec` but for what makes it light or dark."""
+        return {**self.chart.to_dict(validate=False), "description": printable(self.alternative)}
+
+    def config(self, theme: Theme) -> dict[str, Any]:
+        """What makes it light or dark."""
+        return config(theme, self.size.font_px)

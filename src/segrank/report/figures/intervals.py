@@ -70,4 +70,4 @@ def dots_with_intervals(
         dots: alt.Chart = chart_of(table.filter(pl.col("look") == look)).mark_point(filled=True, **how)
         y = axes[number] if number < len(axes) else no_axis
         layers.append(dots.encode(x=x("value"), y=y, tooltip=told(table, *tooltip)))
-    return layered(layers, size, alt.Step(size.font_px * 1.75))
+    return layered(layers, size, 1.75 * size.font_px * len(names))
