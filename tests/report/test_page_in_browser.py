@@ -64,7 +64,7 @@ class Opened:
         self.page = self.context.new_page()
         self.page.set_default_timeout(20_000)
         self.wrong: list[str] = []
-        self.page.on("console", lambda said: self.note(said.text, said.type == "error"))
+        self.page.on("console", lambda said: self.note(said.text))
         self.page.on("pageerror", lambda error: self.note(str(error)))
         self.page.on("dialog", lambda dialog: self.note(dialog.message))
         self.page.on("request", lambda asked: self.note(asked.url, not asked.url.startswith(("file:", "data:"))))
@@ -154,6 +154,21 @@ def test_settings_take_turns_and_are_all_printed(tab: Any, study: Study) -> None
     assert tab.is_visible("#ranking-0")
     assert tab.is_visible("#ranking-1")
     assert not tab.is_visible("nav")
+
+
+def test_on_paper_nothing_is_cut_off_and_the_ground_is_light(browser: Any, file: Path) -> None:
+    paper = {"width": 703, "height": 1000}  # A4 without its margins
+    opened = Opened(browser, file, viewport=paper, color_scheme="dark")
+    opened.page.emulate_media(media="print")
+    opened.page.evaluate("() => dispatchEvent(new Event('beforeprint'))")
+    assert opened.page.evaluate("() => document.documentElement.scrollWidth") <= paper["width"]
+    hidden = "all => all.filter(one => one.scrollHeight > one.clientHeight + 1).length"
+    assert opened.page.eval_on_selector_all(".grid .scroll, pre", hidden) == 0
+    assert opened.page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    opened.page.wait_for_selector("#answer .chart.light svg")
+    assert not opened.page.is_visible("#answer .chart.dark")
+    assert opened.wrong == []
+    opened.context.close()
 
 
 def test_numbers_lead_to_their_runs_and_these_to_their_specs(tab: Any, study: Study) -> None:

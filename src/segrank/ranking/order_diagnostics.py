@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from segrank.ranking.convergence import Gain, gains_by_encoder, points
-from segrank.ranking.finding import Finding, Verdict
+from segrank.ranking.finding import Finding, Verdict, listed
 from segrank.ranking.leaderboard import Options
 from segrank.ranking.setting_pairs import Change, SettingPair, change, judged, setting_pairs
 from segrank.ranking.settings import Setting
@@ -112,7 +112,7 @@ def _probing(pairs: Sequence[SettingPair], gains: Mapping[str, Gain], options: O
         for pair, fall, spread in falls
     ]
     far = any(fall.interval and fall.interval[1] < 0 and -fall.mean > spread for _, fall, spread in falls)
-    late = [said for pair in pairs if (said := _late(pair.y, gains))]
+    late = list(dict.fromkeys(said for pair in pairs if (said := _late(pair.y, gains))))
     verdict: Verdict = "seen" if far or order == "seen" else order
     means = {
         "seen": "; ".join(
@@ -134,7 +134,7 @@ def _probing(pairs: Sequence[SettingPair], gains: Mapping[str, Gain], options: O
     return Finding(
         "linear probing falls far or reorders",
         verdict,
-        "; ".join([*seen, text, *late]),
+        "; ".join([listed(seen, 4, "; "), text, *([listed(late, 4, "; ")] * bool(late))]),
         means,
         do.get(verdict, ""),
         _runs(pairs),
@@ -171,7 +171,7 @@ def _patches(pairs: Sequence[SettingPair], options: Options) -> Finding | None:
     elif any(end is None or end[0] <= 0 for end in ends):
         verdict, means = "cannot be told", "that smaller patches gain anything is not shown"
         do = "more encoders would tell; until then the larger patches are the cheaper choice"
-    return Finding("smaller patches do not pay", verdict, "; ".join([*seen, text]), means, do, _runs(pairs))
+    return Finding("smaller patches do not pay", verdict, f"{listed(seen, 4, '; ')}; {text}", means, do, _runs(pairs))
 
 
 def _of_these_weights(pairs: Sequence[SettingPair]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 
 def sentence(text: str) -> str:
-    """With a capital in front and a full stop behind."""
-    return text[:1].upper() + text[1:] + "." * (not text.endswith("."))
+    """With a capital in front, unless a name such as `lr=0.1` or `voc2012` is there, and a full stop behind."""
+    named = any(letter in "=_0123456789" for letter in text.partition(" ")[0])
+    return (text[:1] if named else text[:1].upper()) + text[1:] + "." * (not text.endswith("."))
 
 
 def counted(number: int, what: str) -> str:

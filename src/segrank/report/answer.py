@@ -17,6 +17,9 @@ from segrank.ranking.words import headline
 from segrank.report.figures.figure import Figure
 from segrank.report.study import Part, Refused, Study
 
+_TALL = 20
+"""Encoders: of more, what would stand under the picture is off the first screen."""
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -47,7 +50,10 @@ def answer_of(study: Study, figures: Sequence[Figure]) -> Answer:
         _missing(study),
         *_signs(study),
     ]
-    return Answer(headline(base.board), beside, _elsewhere(study), figures)
+    below = _elsewhere(study)
+    if len(base.board.boards[0].entries) > _TALL:
+        beside, below = [*beside, *below], []
+    return Answer(headline(base.board), beside, below, figures)
 
 
 def _sure(leaderboard: Leaderboard) -> Fact:

@@ -48,7 +48,7 @@ const charts = {
     const spec = structuredClone(known);
     const { config, least, fits } = known.usermeta;
     spec.config = data.configs[config][name];
-    if (typeof spec.width === "number") spec.width = Math.max(least, figure.clientWidth);
+    if (typeof spec.width === "number") spec.width = Math.max(least, figure.clientWidth || figure.closest("section").clientWidth);
     place.classList.toggle("fits", fits); // made smaller where there is less room; others are scrolled
     try {
       await vegaEmbed(inside, spec, {

@@ -1,6 +1,7 @@
 "use strict";
 // A table that is sorted by its headings and searched. Of a long one only so many rows are made as were scrolled to.
 const SCREEN = 60;
+const PRINTED = 200; // rows of a table that is printed whole
 
 function asNumber(text) {
   const found = /[-\u2212]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?/.exec(text);
@@ -91,12 +92,23 @@ class Grid {
     const next = this.found.slice(this.made, this.made + count);
     this.made += next.length;
     this.body.append(...next.map((row) => this.element(row)));
+    this.tell();
+  }
+
+  // what of it is there, and how to get at the rest
+  tell(rest = "scroll for more") {
     const whole = this.rows.length;
     const all = this.found.length;
     const told = [];
     if (all < whole) told.push(`${all.toLocaleString("en")} of ${whole.toLocaleString("en")} rows.`);
-    if (this.made < all) told.push(`${this.made} are shown; scroll for more.`);
+    if (this.made < all) told.push(`${this.made} are shown; ${rest}.`);
     this.status.textContent = told.join(" ");
+  }
+
+  // thousands of runs are not for paper
+  print() {
+    if (this.found.length <= PRINTED) this.more(PRINTED);
+    this.tell("all are in the file that this was printed from");
   }
 
   element(row) {
@@ -122,7 +134,8 @@ function frame(name, title, headings, rows, searched = true) {
     element("label", {}, "Search ", element("input", { type: "search", autocomplete: "off", spellcheck: "false" }))));
   made.append(element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, table),
     element("p", { class: "status quiet", role: "status" }));
-  return [made, new Grid(table, { rows })];
+  grids[name] = new Grid(table, { rows });
+  return [made, grids[name]];
 }
 
 const grids = {};

@@ -11,7 +11,8 @@ document.querySelectorAll(".choices").forEach(choices);
 runs.start();
 charts.start();
 if (matchMedia("(max-width: 40rem)").matches) document.querySelector("nav details").open = false;
+addEventListener("afterprint", () => Object.values(grids).forEach((grid) => grid.tell()));
 addEventListener("beforeprint", () => {
-  for (const grid of Object.values(grids)) grid.more(500);
-  for (const details of document.querySelectorAll("details.remarks, details.code")) details.open = true;
+  for (const grid of Object.values(grids)) grid.print();
+  for (const details of document.querySelectorAll("details.remarks")) details.open = true;
 });

@@ -51,7 +51,7 @@ def noise(agreements: Agreements, *, size: Size = DOUBLE) -> Figure | None:
     band = band.encode(x="noise_low:Q", x2="noise_high:Q", y=alt.Y("at:O", axis=None))
     return Figure(
         name="noise",
-        title="tau, and what noise alone would leave of one order",
+        title="Is it noise? tau of each pair, and as a band what noise alone would leave of one order",
         chart=dots_with_intervals(
             table,
             names,

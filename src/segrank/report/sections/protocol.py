@@ -52,8 +52,8 @@ def protocol(study: Study, licences: Mapping[str, str]) -> Section:
 
 
 def _fields(study: Study) -> list[Sheet]:
-    """Those in which settings differ beside each other, and those that all share."""
-    meaning = {name: text for name, _, text in field_table()}
+    """Those in which settings differ, a row for each setting, and those that all share."""
+    meaning = {name: text.replace("`", "") for name, _, text in field_table()}
     protocols = [part.setting.block.protocol for part in study.parts]
     order = [name for name in study.results.protocol if name in protocols[0]]
     order += sorted(name for name in protocols[0] if name not in order)
@@ -63,8 +63,9 @@ def _fields(study: Study) -> list[Sheet]:
     for name, label in _CLASSES.items():
         if len(counts := {_count(of[name]) for of in protocols if name in of}) == 1:
             shared.append([label, str(counts.pop()), ""])
-    headings = ["field", *(part.name or "value" for part in study.parts)]
-    rows = [[name, *(of[name] for of in protocols)] for name in differing]
+    headings = ["setting", *differing]
+    values = [[of[name] for name in differing] for of in protocols]
+    rows = [[part.name, *of] for part, of in zip(study.parts, values, strict=True) if differing]
     alike = ("field", "value", "meaning")
     return [
         Sheet("What settings differ in", headings, rows, frozenset(headings)),

@@ -20,7 +20,8 @@ def settings(study: Study, figures: Sequence[Figure]) -> Section:
         "settings",
         "Settings",
         f"{told.headline} Follow a line of the first picture: where it crosses others, a setting orders the encoders "
-        "otherwise. In the second, a tau near 1 is one order; compare it with what noise alone would leave.",
+        "otherwise. In the second, a tau near 1 is one order. In the third, orders differ by more than noise where the "
+        "dot lies left of the band.",
         figures=figures,
         tables=[table for table in tables if table.sheet.rows],
         remarks=told.remarks,
