@@ -106,7 +106,7 @@ def test_each_part_by_itself(study: Store) -> None:
 
 def test_with_one_seed_it_is_of_these_weights(study: Store) -> None:
     found = compare(results_of(study), "small:near*", "small:far*", where=["seed=1"], options=FAST)
-    assert said(found).startswith("Of these weights; another seed may order them otherwise: ")
+    assert said(found).startswith("With one seed each, and another may order them otherwise: ")
     assert found.parts[0].covers == ("images",)
 
 

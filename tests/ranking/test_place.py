@@ -63,7 +63,7 @@ def test_it_lands_where_it_belongs_with_a_single_seed(study: Store) -> None:
 
 def test_with_one_seed_each_it_is_of_these_weights(study: Store) -> None:
     found = place(results_of(study), "small:cheap*", where=["seed=0"], options=FAST)
-    assert said(found).startswith("Of these weights; another seed may order them otherwise: ")
+    assert said(found).startswith("With one seed each, and another may order them otherwise: ")
     assert found.parts[0].covers == ("images",)
 
 

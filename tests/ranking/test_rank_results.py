@@ -94,7 +94,7 @@ def test_equal_encoders_are_not_told_apart_and_equal_scores_share_a_rank(tmp_pat
     assert "cannot be told from" in said(leaderboard)
     assert "equal scores to the last digit" in said(leaderboard)
     assert "One seed each" in said(leaderboard)
-    assert said(leaderboard).startswith("Of these weights; another seed may order them otherwise: ")
+    assert said(leaderboard).startswith("With one seed each, and another may order them otherwise: ")
     assert "P(best) are of these weights" in said(leaderboard)
 
 

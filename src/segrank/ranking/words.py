@@ -9,7 +9,7 @@ from segrank.ranking.phrases import sentence
 from segrank.ranking.results import Metric
 
 _MOST_NAMED = 5
-OF_THESE_WEIGHTS = "Of these weights; another seed may order them otherwise: "
+OF_THESE_WEIGHTS = "With one seed each, and another may order them otherwise: "
 """What comes before an order of runs with one seed each."""
 TITLES = {"miou": "mIoU"}
 OVERALL = Metric("overall", "higher")

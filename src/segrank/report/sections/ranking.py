@@ -11,6 +11,11 @@ from segrank.report.section import Choice, Section, Table
 from segrank.report.sheets.rank import sheet
 from segrank.report.study import Part, Study
 
+_COLUMNS = (
+    "Ranks: those that the encoder may truly have. P(best): the probability that it is truly the best one. Group: "
+    "encoders without a letter in common are told apart.",
+)
+
 
 def ranking(study: Study, figures: Sequence[Figure]) -> Section:
     """
@@ -33,7 +38,7 @@ def ranking(study: Study, figures: Sequence[Figure]) -> Section:
         ]
         if several
         else [],
-        remarks=list(notes),
+        remarks=[*_COLUMNS, *notes],
     )
 
 

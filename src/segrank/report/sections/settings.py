@@ -19,9 +19,9 @@ def settings(study: Study, figures: Sequence[Figure]) -> Section:
     return Section(
         "settings",
         "Settings",
-        f"{told.headline} Follow a line of the first picture: where it crosses others, a setting orders the encoders "
-        "otherwise. In the second, a tau near 1 is one order. In the third, orders differ by more than noise where the "
-        "dot lies left of the band.",
+        f"{told.headline} Kendall's tau says how alike two orders are: 1 for the same, 0 for unrelated ones, -1 for "
+        "the reverse. In the first picture lines cross where settings order encoders differently. In the third, orders "
+        "differ by more than noise where the dot lies left of the band.",
         figures=figures,
         tables=[table for table in tables if table.sheet.rows],
         remarks=told.remarks,
