@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import cast
 
@@ -87,15 +88,15 @@ def resolve_precision(asked: str, device: str) -> Precision:
     return cast(Precision, asked)
 
 
-def check_devices(spec: RunSpec, device: str, devices: int) -> None:
+def check_devices(batch_size: int, device: str, devices: int) -> None:
     """Raises SpecError if there are not so many devices, or the batch does not divide among them."""
     there = torch.cuda.device_count() if device == "cuda" else devices
     if not 1 <= devices <= there:
         raise SpecError(f"{devices} devices were asked for", wanted=f"1 to {max(there, 1)} of {device}")
-    if spec.batch_size % devices:
+    if batch_size % devices:
         raise SpecError(
-            f"batch_size {spec.batch_size} does not divide among {devices} devices",
-            fix=f"use a number of devices that divides {spec.batch_size}",
+            f"batch_size {batch_size} does not divide among {devices} devices",
+            fix=f"use a number of devices that divides {batch_size}",
         )
 
 
@@ -111,6 +112,14 @@ def make_fabric(device: str, devices: int, precision: Precision) -> Fabric:
         plugins=[LightningEnvironment()],
         precision=_FABRIC_PRECISION[precision],  # type: ignore[arg-type]
     )
+
+
+def default_workers(fabric: Fabric) -> int:
+    """Processes that prepare data for each device. On a CPU they would only take cores from the training."""
+    if fabric.device.type == "cpu":
+        return 0
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, cpus // fabric.world_size)
 
 
 def build_segmenter(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from segrank.claims import Claim
 from segrank.errors import ClaimError, StoreError
 from segrank.files import digest, fsync_folder, write_whole
-from segrank.record import Evaluation, Record, load
+from segrank.record import Evaluation, Stored, load
 
 if TYPE_CHECKING:
     import polars as pl
@@ -84,7 +84,7 @@ class Attempt:
                 elif path.name != "record.json":
                     path.unlink(missing_ok=True)
 
-    def publish(self, record: Record) -> None:
+    def publish(self, record: Stored) -> None:
         """Make this attempt the run, unless another one was first."""
         files = {name: digest(self.folder / name) for name in (LOG, WEIGHTS) if (self.folder / name).is_file()}
         record = record.model_copy(update={"files": files})
@@ -93,7 +93,7 @@ class Attempt:
         self.store.settle(self.key)
         self.claim.release()
 
-    def give_up(self, record: Record) -> None:
+    def give_up(self, record: Stored) -> None:
         """Leave the record of a failed or interrupted attempt."""
         write_whole(self.folder / "record.json", record.to_json())
 

@@ -1,11 +1,42 @@
-"""Agreement among the ranks of a DDP run: what one of them fails at, all of them raise."""
+"""What the ranks of a DDP run do together: begin with one attempt, fail alike, and not outlive one another."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from lightning_fabric import Fabric
+from pydantic import BaseModel
 
+from segrank.attempt import Attempt
+from segrank.errors import SegrankError
 from segrank.stop import Stopped
+from segrank.store import Store
+
+
+def begin(fabric: Fabric, store: Store, key: str, spec: BaseModel, say: Callable[[str], None]) -> Attempt | None:
+    """Rank 0 looks, and claims the run; all ranks get the same attempt, none for a finished run, or the same error."""
+    attempt: Attempt | None = None
+    error: SegrankError | None = None
+    if fabric.is_global_zero:
+        try:
+            attempt = None if store.published(key) else store.begin(key, spec, notify=say)
+        except SegrankError as caught:
+            error = caught
+    if fabric.world_size > 1:
+        token, error = fabric.broadcast((attempt.token if attempt else "", error))
+        if token and attempt is None:
+            attempt = store.join(key, token)
+    if error is not None:
+        raise error
+    return attempt
+
+
+def kill_others(fabric: Fabric) -> None:
+    """From the process that has started the others, once it has failed: Fabric would leave them waiting for it, and a
+    SIGTERM only asks for a stop."""
+    for process in getattr(fabric.strategy.launcher, "procs", []):
+        process.kill()
 
 
 def agree(fabric: Fabric, error: Exception | None) -> None:

@@ -26,7 +26,9 @@ KEY = r"^[0-9a-f]{16}$"
 Status = Literal["ok", "failed", "interrupted"]
 
 
-class _Stored(BaseModel):
+class Stored(BaseModel):
+    """What lies in a store as JSON."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def to_json(self) -> str:
@@ -37,7 +39,7 @@ Part = Literal["data", "encoder", "decoder", "optimizer", "evaluation"]
 """What a run's time goes to."""
 
 
-class Cost(_Stored):
+class Cost(Stored):
     """What a run took. Seconds are summed over attempts and exclude work lost at a kill."""
 
     train_s: float = Field(default=0.0, ge=0)
@@ -81,7 +83,7 @@ class Cost(_Stored):
         }
 
 
-class WeightsReport(_Stored):
+class WeightsReport(Stored):
     """Which keys of a weights file went where."""
 
     source: str = "random"
@@ -96,7 +98,7 @@ class WeightsReport(_Stored):
     """Keys of the file that the model has no place for."""
 
 
-class Provenance(_Stored):
+class Provenance(Stored):
     """Where and with what a run was made: what may change bits, but not meaning."""
 
     segrank: str = ""
@@ -129,7 +131,7 @@ Names = Annotated[tuple[str, ...], AfterValidator(_held_once)]
 """Of classes: thousands of evaluations share the same 150 of them, and one tuple."""
 
 
-class Scores(_Stored):
+class Scores(Stored):
     """Computed from an evaluation's counts, and from nothing else."""
 
     miou: float = Field(ge=0, le=1)
@@ -143,7 +145,7 @@ class Scores(_Stored):
     """Labelled pixels."""
 
 
-class Evaluation(_Stored):
+class Evaluation(Stored):
     """A run's weights, scored on one split in one way."""
 
     record_schema: int = RECORD_SCHEMA
@@ -175,7 +177,7 @@ class Evaluation(_Stored):
     """Of the counts.parquet that the scores come from."""
 
 
-class Record(_Stored):
+class Record(Stored):
     """One run."""
 
     record_schema: int = RECORD_SCHEMA
@@ -214,7 +216,7 @@ class Record(_Stored):
         return self.evaluation.scores.miou if self.evaluation else None
 
 
-T = TypeVar("T", Record, Evaluation)
+T = TypeVar("T", bound=Stored)
 
 
 def load(kind: type[T], text: str, source: str) -> T:

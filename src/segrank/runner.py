@@ -5,15 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 
-from lightning_fabric import Fabric
-
-from segrank.assemble import check_devices, make_fabric, resolve_device, resolve_precision
-from segrank.attempt import Attempt
+from segrank.assemble import check_devices, default_workers, make_fabric, resolve_device, resolve_precision
 from segrank.encoders.reference import card_of_weights, encoder_digests
 from segrank.encoders.whereabouts import whereabouts
 from segrank.errors import ClaimError, DataError, SegrankError, SpecError, StoreError
 from segrank.inputs import data_lines, identify, open_data
 from segrank.progress import Reporter, Silent
+from segrank.ranks import begin
 from segrank.record import Record
 from segrank.rescore import evaluate_run
 from segrank.spec import RunSpec, key_of
@@ -67,7 +65,7 @@ def run(
         )
     device = resolve_device(device)
     precision = resolve_precision(spec.precision, device)
-    check_devices(spec, device, devices)
+    check_devices(spec.batch_size, device, devices)
     for name, value, least in (("workers", workers, 0), ("micro_batch", micro_batch, 1)):
         if value is not None and value < least:
             raise SpecError(f"{name} is {value}", wanted=f"at least {least}")
@@ -92,7 +90,7 @@ def run(
     reporter = reporter if reporter is not None and fabric.is_global_zero else Silent()
     for line in data_lines(spec, data):
         reporter.say(line)
-    attempt = _begin(fabric, results, key, spec, reporter)
+    attempt = begin(fabric, results, key, spec, reporter.say)
     if attempt is None:  # published while we waited for its owner
         return (
             _finished(results, key, spec, root, device, reporter) if fabric.is_global_zero else _published(results, key)
@@ -104,7 +102,7 @@ def run(
         card=card.to_data() if card else None,
     )  # fmt: skip
     how = How(
-        workers=_default_workers(fabric) if workers is None else workers,
+        workers=default_workers(fabric) if workers is None else workers,
         micro_batch=micro_batch,
         checkpoint_every_s=checkpoint_every_s,
         keep_weights=keep_weights,
@@ -136,24 +134,6 @@ def _look_for_weights(spec: RunSpec, reporter: Reporter) -> None:
         reporter.say(f"weights of {spec.encoder}: {found.found}. {found.advice}")
 
 
-def _begin(fabric: Fabric, store: Store, key: str, spec: RunSpec, reporter: Reporter) -> Attempt | None:
-    """Rank 0 looks, and claims the run; all ranks get the same attempt, none for a finished run, or the same error."""
-    attempt: Attempt | None = None
-    error: SegrankError | None = None
-    if fabric.is_global_zero:
-        try:
-            attempt = None if store.published(key) else store.begin(key, spec, notify=reporter.say)
-        except SegrankError as caught:
-            error = caught
-    if fabric.world_size > 1:
-        token, error = fabric.broadcast((attempt.token if attempt else "", error))
-        if token and attempt is None:
-            attempt = store.join(key, token)
-    if error is not None:
-        raise error
-    return attempt
-
-
 def _finished(
     store: Store, key: str, spec: RunSpec, root: str | os.PathLike[str] | None, device: str, reporter: Reporter
 ) -> Record:
@@ -176,11 +156,3 @@ def _published(store: Store, key: str) -> Record:
     record = store.published(key)
     assert record is not None
     return record
-
-
-def _default_workers(fabric: Fabric) -> int:
-    """On a CPU workers would only take cores from the training."""
-    if fabric.device.type == "cpu":
-        return 0
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cpus // fabric.world_size)

@@ -19,7 +19,8 @@ from segrank.encoders.build import build_encoder
 from segrank.encoders.reference import card_of_weights
 from segrank.errors import SpecError, WeightsError
 from segrank.pretrain import session
-from segrank.pretrain.session import lr_share, pretrain
+from segrank.pretrain.optim import lr_share
+from segrank.pretrain.runner import pretrain
 from segrank.pretrain.spec import PretrainSpec, read_pretrainings
 from segrank.train.optim import set_lr
 

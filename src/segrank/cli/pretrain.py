@@ -57,7 +57,7 @@ def pretrain(
                 f'{file} has no "{name[:80]}"', wanted=f"one of {', '.join(names)}", fix=nearest(name, names)
             )
     try:
-        from segrank.pretrain.session import pretrain as run
+        from segrank.pretrain.runner import pretrain as run
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith(("lightly", "pytorch_lightning")):
             raise

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from segrank.data.dataset import Split
 from segrank.pretrain.network import Network
 from segrank.pretrain.record import Health
 
+CHECKS = 16
+"""Times that features are looked at, evenly over the steps; the first is before step 1."""
+IMAGES = 32
+"""That are looked at."""
 LEAST_RANK = 4.0
 """Effective rank below which features have collapsed: whatever is left, a linear head has hardly anything to use."""
 LEAST_SPREAD = 0.01
@@ -17,6 +23,22 @@ REMEDIES = {
     "contrastive": "raise batch_size or temperature, or lower lr",
 }
 """Objective -> what usually helps; of the others lr alone is to blame."""
+
+
+def probe_images(split: Split, side: int) -> Tensor:
+    """The same few images at every look (n 3 side side), uint8: their middles, by nearest, since what is compared are
+    the features of one step with another's."""
+    count = min(IMAGES, len(split))
+    return torch.from_numpy(
+        np.stack([_middle(split[index * len(split) // count].image, side) for index in range(count)])
+    )
+
+
+def _middle(image: np.ndarray, side: int) -> np.ndarray:
+    shorter = min(image.shape[:2])
+    top, left = (image.shape[0] - shorter) // 2, (image.shape[1] - shorter) // 2
+    places = np.arange(side) * shorter // side
+    return np.ascontiguousarray(image[top + places][:, left + places].transpose(2, 0, 1))
 
 
 @torch.no_grad()

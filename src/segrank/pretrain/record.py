@@ -7,10 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from segrank.pretrain.spec import PretrainSpec
-from segrank.record import KEY, Provenance, Status
+from segrank.record import KEY, RECORD_SCHEMA, Provenance, Status, Stored
 from segrank.spec import Precision
-
-RECORD_SCHEMA = 1
 
 
 class Health(BaseModel):
@@ -27,10 +25,8 @@ class Health(BaseModel):
     square: 0 if all patches are alike."""
 
 
-class PretrainRecord(BaseModel):
+class PretrainRecord(Stored):
     """One pretraining."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     record_schema: int = RECORD_SCHEMA
     key: str = Field(pattern=KEY)
@@ -50,11 +46,8 @@ class PretrainRecord(BaseModel):
     """Of the encoder."""
     health: tuple[Health, ...] = ()
     warnings: tuple[str, ...] = ()
-    card: dict[str, JsonValue] = {}
+    card: dict[str, JsonValue] = Field(default={})
     provenance: Provenance = Provenance()
     attempt: str = Field(pattern=r"^[0-9a-f]{12}$")
-    files: dict[str, str] = {}
+    files: dict[str, str] = Field(default={})
     """Name and sha256 of the files published with the record."""
-
-    def to_json(self) -> str:
-        return self.model_dump_json(indent=1) + "\n"

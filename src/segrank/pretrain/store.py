@@ -6,14 +6,11 @@ STORE/pretraining/<key>/ spec.json  record.json  log.jsonl  weights.safetensors 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from segrank.errors import StoreError
-from segrank.pretrain.record import RECORD_SCHEMA, PretrainRecord
+from segrank.pretrain.record import PretrainRecord
+from segrank.record import load
 from segrank.store import Store
 
 
@@ -23,7 +20,7 @@ class PretrainStore(Store):
     def run_folder(self, key: str) -> Path:
         return self.folder / "pretraining" / key
 
-    def published(self, key: str) -> Any:
+    def published(self, key: str) -> PretrainRecord | None:  # type: ignore[override]
         """The record of a finished pretraining, or none.
 
         Raises:
@@ -31,12 +28,8 @@ class PretrainStore(Store):
         """
         path = self.run_folder(key) / "record.json"
         try:
-            content = json.loads(path.read_text(encoding="utf-8", errors="replace"))
-            if content.get("record_schema", 0) > RECORD_SCHEMA:
-                raise StoreError(f"{path} has schema {content['record_schema']}", fix="use a newer segrank")
-            return PretrainRecord.model_validate(content)
+            return load(PretrainRecord, path.read_text(encoding="utf-8", errors="replace"), str(path))
         except FileNotFoundError:
             return None
-        except (ValueError, AttributeError, TypeError, RecursionError, ValidationError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise StoreError(f"{path} is damaged: {reason}", fix="restore it, or move its folder away") from None
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error}", fix="mend its permissions or its disk") from error

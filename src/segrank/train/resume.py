@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from lightning_fabric import Fabric
@@ -13,19 +12,25 @@ from lightning_fabric import Fabric
 from segrank.attempt import Attempt, checkpoints
 from segrank.errors import StoreError
 from segrank.train import checkpoint
-from segrank.train.loop import Progress
-from segrank.train.segmenter import Segmenter
+
+
+class Trained(Protocol):
+    """What is trained, and can tell what of it changes."""
+
+    def trained_state(self) -> dict[str, Any]: ...
+
+    def load_trained_state(self, state: dict[str, Any]) -> None: ...
 
 
 def capture(
-    fabric: Fabric, segmenter: Segmenter, optimizer: torch.optim.Optimizer, progress: Progress, started: str
+    fabric: Fabric, trained: Trained, optimizer: torch.optim.Optimizer, progress: dict[str, Any], started: str
 ) -> dict[str, Any]:
-    """The state of a run after a step."""
+    """The state of a run after a step, with how far it is and when it was first started."""
     return {
-        "model": segmenter.trained_state(),
+        "model": trained.trained_state(),
         "optimizer": optimizer.state_dict(),
         "scaler": fabric.strategy.precision.state_dict(),
-        "progress": asdict(progress),
+        "progress": progress,
         "started": started,
     }
 
@@ -33,34 +38,34 @@ def capture(
 def restore(
     fabric: Fabric,
     attempt: Attempt,
-    segmenter: Segmenter,
+    trained: Trained,
     optimizer: torch.optim.Optimizer,
     say: Callable[[str], None],
-) -> tuple[Progress, str] | None:
+) -> tuple[dict[str, Any], str] | None:
     """Go on from the newest intact checkpoint of earlier attempts, if there is one, and clear up behind them.
 
     Rank 0 chooses, so that all ranks go on from the same one.
 
     Returns:
-        How far the run was, and when it was first started.
+        How far the run was (`progress` of `capture`), and when it was first started.
 
     Raises:
         StoreError: there are checkpoints, and all are damaged.
     """
     chosen, state = _newest_intact(attempt, say) if fabric.is_global_zero else (None, None)
     path = fabric.broadcast(str(chosen or ""))
-    found: tuple[Progress, str] | None = None
+    found: tuple[dict[str, Any], str] | None = None
     if path:
         state = state or checkpoint.load(Path(path))
         assert state is not None
-        segmenter.load_trained_state(state["model"])
+        trained.load_trained_state(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         fabric.strategy.precision.load_state_dict(state["scaler"])
-        found = Progress(**state["progress"]), state["started"]
+        found = state["progress"], state["started"]
     fabric.barrier()  # all ranks have read it
     if fabric.is_global_zero:
         if chosen is not None and found is not None:
-            attempt.inherit(chosen.parent, step=found[0].step)
+            attempt.inherit(chosen.parent, step=found[0]["step"])
             before = [path for path in checkpoints([chosen.parent]) if path.name < chosen.name]
             for intact in (chosen, *before[:1]):  # with one to fall back on, should this one be damaged yet
                 checkpoint.move(intact, attempt.folder)

@@ -27,6 +27,7 @@ from segrank.files import write_whole
 from segrank.inputs import Data
 from segrank.progress import Reporter
 from segrank.provenance import provenance
+from segrank.ranks import kill_others
 from segrank.record import Cost, Record, Status, WeightsReport
 from segrank.stop import Stopped
 from segrank.train import checkpoint
@@ -96,7 +97,7 @@ class Session:
         )
         model, optimizer = fabric.setup(segmenter, optimizer)
         if resumed := restore(fabric, self.attempt, segmenter, optimizer, self.reporter.say):
-            saved, self.started = resumed
+            saved, self.started = Progress(**resumed[0]), resumed[1]
             self.progress = replace(saved, micro_batch=min(self.how.micro_batch or saved.micro_batch, self.share))
             self.reporter.say(f"going on from step {self.progress.step} of {spec.steps}")
         if fabric.device.type == "cuda":
@@ -114,7 +115,7 @@ class Session:
                     self.attempt.check()
                     log.flush()
                     os.fsync(log.fileno())
-                    state = capture(fabric, segmenter, optimizer, self._measured(), self.started)
+                    state = capture(fabric, segmenter, optimizer, asdict(self._measured()), self.started)
                     checkpoint.save(self.attempt.folder, self.progress.step, state)
 
             def on_evaluate(step: int) -> None:
@@ -171,9 +172,7 @@ class Session:
                 self._end("interrupted" if interrupted else "failed", text + self._errors_of_other_ranks())
             else:
                 write_whole(self.attempt.folder / f"error-{self.fabric.global_rank}.txt", text)
-        launcher = self.fabric.strategy.launcher
-        for process in getattr(launcher, "procs", []):
-            process.kill()  # Fabric would leave them waiting for this one; a SIGTERM only asks for a stop
+        kill_others(self.fabric)
 
     def _errors_of_other_ranks(self) -> str:
         """Rank 0 often only learns that a connection was closed; the rank that closed it knows why."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from lightly.models import utils
@@ -38,6 +38,14 @@ class Objective(nn.Module):
 
     def after_step(self, step: int) -> None:
         """Told after each optimiser step how many are done."""
+
+    def trained_state(self) -> dict[str, Any]:
+        """All of it: averages that move are part of it."""
+        return self.state_dict()
+
+    def load_trained_state(self, state: dict[str, Any]) -> None:
+        """Take back what `trained_state` gave."""
+        self.load_state_dict(state)
 
 
 class Taught(Objective):
