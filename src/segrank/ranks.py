@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -12,6 +13,8 @@ from segrank.attempt import Attempt
 from segrank.errors import SegrankError
 from segrank.stop import Stopped
 from segrank.store import Store
+
+T = TypeVar("T")
 
 
 def begin(fabric: Fabric, store: Store, key: str, spec: BaseModel, say: Callable[[str], None]) -> Attempt | None:
@@ -52,3 +55,18 @@ def agree(fabric: Fabric, error: Exception | None) -> None:
         errors: list[Exception | None] = [None] * fabric.world_size
         torch.distributed.all_gather_object(errors, error)
         raise min((found for found in errors if found is not None), key=lambda found: isinstance(found, Stopped))
+
+
+def agreed(fabric: Fabric, batches: Iterable[T]) -> Iterator[T]:
+    """The batches, each once every rank has its own: what one rank fails at, all of them raise."""
+    iterator = iter(batches)
+    while True:
+        batch, error = None, None
+        try:
+            batch = next(iterator, None)
+        except SegrankError as caught:
+            error = caught
+        agree(fabric, error)
+        if batch is None:
+            return
+        yield batch

@@ -66,8 +66,8 @@ def test_a_killed_pretraining_resumes_bit_for_bit(
 
 
 def test_what_is_done_is_found_and_its_encoder_is_one_like_any_other(tmp_path: Path) -> None:
-    spec = PretrainSpec(objective="pixel-mim", **FIELDS)
-    record = pretrain(spec, name="pixels", store=tmp_path, device="cpu")
+    spec = PretrainSpec(name="pixels", objective="pixel-mim", **FIELDS)
+    record = pretrain(spec, store=tmp_path, device="cpu")
     assert record.status == "ok"
     assert pretrain(spec, store=tmp_path, device="cpu") == record
     weights = tmp_path / "pretraining" / record.key / "weights.safetensors"
@@ -92,11 +92,11 @@ objectives: [contrastive, {half: {objective: pixel-mim, mask_ratio: 0.5}}]
 seeds: 2
 """)
     found = read_pretrainings(path, {"batch_size": 8})
-    assert [(one.name, one.spec.seed) for one in found] == [
+    assert [(one.called, one.seed) for one in found] == [
         ("contrastive", 0), ("half", 0), ("contrastive", 1), ("half", 1),
     ]  # fmt: skip
-    assert found[3].spec.mask_ratio == 0.5
-    assert {(one.spec.steps, one.spec.batch_size) for one in found} == {(7, 8)}
+    assert found[3].mask_ratio == 0.5
+    assert {(one.steps, one.batch_size) for one in found} == {(7, 8)}
 
 
 @pytest.mark.parametrize(

@@ -237,9 +237,9 @@ class Lines:
 
 def study(store: Path, runs: int, jobs: int, steps: int) -> int:
     """Brings `runs` light runs home, adopting what an earlier one has left."""
+    from segrank.study.bringing_home import adopt
     from segrank.study.coordinator import Care, Coordinator
     from segrank.study.local import LocalExecutor
-    from segrank.study.run_study import adopt
 
     executor, board, all_units = LocalExecutor(jobs=jobs), Lines(), units(runs, steps)
     adopted = adopt(executor, Store(store), all_units, board)

@@ -10,25 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from at_once import AtOnce
 from light_run import Lines
 from typer.testing import CliRunner
 
 import segrank
-from segrank.attempt import Attempt
 from segrank.cli import app
 from segrank.errors import ClaimError, SegrankError, SpecError, StoreError
-from segrank.record import Evaluation, Record, Scores
+from segrank.record import Record
 from segrank.spec import RunSpec
 from segrank.store import Store
+from segrank.study.bringing_home import work_command
 from segrank.study.coordinator import Care, Coordinator
 from segrank.study.executor import Job
 from segrank.study.local import LocalExecutor
 from segrank.study.manifest import read_manifest, study_names
-from segrank.study.run_study import Quiet, StudyResult, run_study, work_command
+from segrank.study.run_study import Quiet, StudyResult, run_study
 from segrank.study.state import read_state
 from segrank.study.study import read_study, study_of
 from segrank.study.tries import add_failure, read_tries
-from segrank.study.unit import Unit, units_of
+from segrank.study.unit import units_of
 from segrank.study.work import BUSY, DONE, STOPPED, work
 
 SPEC = RunSpec(
@@ -36,66 +37,6 @@ SPEC = RunSpec(
     steps=3,
 )  # fmt: skip
 SPECS = [SPEC, SPEC.replace(freeze=True), SPEC.replace(seed=1)]
-
-
-class AtOnce:
-    """An engine whose jobs are over when they are started."""
-
-    lasting = False
-    slots = 2
-
-    def __init__(self, *, same_score: bool = False) -> None:
-        self.same_score = same_score
-        self.started: list[str] = []
-
-    def start(self, jobs: Sequence[Job]) -> None:
-        assert len(jobs) <= self.slots
-        for job in jobs:
-            spec = RunSpec.model_validate_json((job.run / "spec.json").read_bytes())
-            miou = 0.5 if self.same_score else int(job.key[:8], 16) / 16**8
-            [unit] = units_of(study_of([spec]), device="cpu").units
-            assert unit.key == job.key
-            _publish(Store(job.run.parents[1]), unit, miou)
-            self.started.append(job.key)
-
-    def alive(self) -> set[str]:
-        return set()
-
-    waiting = alive
-
-    def how_it_ended(self, key: str) -> str:
-        return ""
-
-    def stop(self, key: str) -> None:
-        raise AssertionError("nothing is running")
-
-    kill = stop
-
-    def close(self) -> None:
-        pass
-
-
-def _publish(store: Store, unit: Unit, miou: float) -> None:
-    import polars as pl
-
-    scores = Scores(miou=miou, iou=(miou, 0.0), scored_classes=("sky", "car"), pixel_accuracy=miou, pixels=7)
-    evaluation = Evaluation(
-        key=unit.evaluations[0], run=unit.key, dataset="scenes", dataset_digest="d", split=unit.spec.eval_split,
-        precision="fp32", step=unit.spec.steps, final=True, classes=("sky", "car"), images=1, scores=scores,
-        seconds=1.0,
-    )  # fmt: skip
-    counts = pl.DataFrame({"image": ["a"], "kind": ["confusion"], "a": [0], "b": [0], "pixels": [7]})
-    attempt: Attempt | None = store.begin(unit.key, unit.spec) if not store.published(unit.key) else None
-    if attempt is None:
-        store.add_evaluation(evaluation, counts)
-        return
-    attempt.add_evaluation(evaluation, counts)
-    attempt.publish(
-        Record(
-            key=unit.key, status="ok", spec=unit.spec, identity={}, precision="fp32", attempt=attempt.token,
-            final=evaluation.key,
-        )
-    )  # fmt: skip
 
 
 def do(store: Path, study: Any = SPECS, engine: AtOnce | None = None, **options: Any) -> StudyResult:

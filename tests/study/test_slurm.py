@@ -83,6 +83,7 @@ class SlurmBench(Bench):
         there, study = executor.alive(), units(first + runs, STEPS)[first:]
         adopted = [unit.key for unit in study if unit.key in there]
         Coordinator(study, Store(self.store), executor, command, self.board, Care(pause_s=0.0), adopted).run(stop)
+        executor.close()
 
     def bring_home(self, executor: Executor, *then: Callable[[], object], runs: int = 1) -> None:
         """A study of so many runs. What is to happen meanwhile is tried, one after the other, until it returns true."""

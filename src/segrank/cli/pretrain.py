@@ -7,24 +7,54 @@ from typing import Annotated
 
 import typer
 
-from segrank.progress import ConsoleReporter
+from segrank.cli.run_options import (
+    CheckpointOption,
+    DeviceOption,
+    DevicesOption,
+    EngineOption,
+    HangOption,
+    JobsOption,
+    RayOption,
+    RetryOption,
+    RootOption,
+    SetOption,
+    ShardOption,
+    SlurmOption,
+    StoreOption,
+    TriesOption,
+    WorkersOption,
+    parse_shard,
+)
 from segrank.store import DEFAULT_STORE
+from segrank.study.coordinator import HANG_S
+from segrank.study.engines import Engine
+from segrank.study.state import TRIES
 
 
 def pretrain(
     file: Annotated[Path, typer.Argument(metavar="OBJECTIVES.yaml", help="Objectives, seeds and what they share.")],
-    assignments: Annotated[
-        list[str], typer.Option("--set", metavar="KEY=VALUE", help="A field of all of them; can be repeated.")
-    ] = [],  # noqa: B006
+    assignments: SetOption = [],  # noqa: B006
     only: Annotated[
         list[str], typer.Option(metavar="NAME", help="This objective of the file alone; can be repeated.")
     ] = [],  # noqa: B006
-    store: Annotated[Path, typer.Option(envvar="SEGRANK_STORE", help="The results folder.")] = Path(DEFAULT_STORE),
-    root: Annotated[Path | None, typer.Option(help="Where named datasets lie; by default $SEGRANK_DATA.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="GPUs to train on together (DDP).")] = 1,
-    workers: Annotated[int, typer.Option(min=0, max=256, help="Processes that prepare views, for each device.")] = 0,
-    checkpoint_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Work that a kill may cost.")] = 120,
+    into: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Copy the encoders there by name, with their cards, in half precision."),
+    ] = None,
+    store: StoreOption = Path(DEFAULT_STORE),
+    root: RootOption = None,
+    device: DeviceOption = "auto",
+    devices: DevicesOption = 1,
+    workers: WorkersOption = None,
+    checkpoint_every: CheckpointOption = 300,
+    jobs: JobsOption = None,
+    tries: TriesOption = TRIES,
+    retry: RetryOption = False,
+    hang_after: HangOption = HANG_S,
+    on: EngineOption = Engine.LOCAL,
+    slurm: SlurmOption = [],  # noqa: B006
+    ray: RayOption = [],  # noqa: B006
+    shard: ShardOption = "1/1",
 ) -> None:
     """Pretrain one architecture on one set of images within one budget, with the objective alone varied.
 
@@ -40,47 +70,53 @@ def pretrain(
 
     - `promptable`: the mask of what was clicked, whatever its class
 
-    The same command goes on after a stop, and finds what is done. It needs `pip install 'segrank[pretrain]'`.
+    The same command goes on after a stop, and finds what is done. It needs `pip install 'segrank[pretrain]'`. To rank
+    what comes of it in one go, see `segrank study objectives`.
 
     Example: `segrank pretrain examples/objectives.yaml --only pixel-mim --set steps=2000`
     """
+    from segrank.console.pretrain import print_pretrainings
+    from segrank.console.study import StudyBoard, print_result
     from segrank.errors import SpecError
     from segrank.files import nearest
+    from segrank.pretrain.publish import copy_encoders
     from segrank.pretrain.spec import read_pretrainings
+    from segrank.pretrain.store import PretrainStore
     from segrank.spec import parse_overrides
+    from segrank.study.engines import engine
+    from segrank.study.run_study import pretrain_all
 
     chosen = read_pretrainings(file, parse_overrides(assignments))
-    names = list(dict.fromkeys(one.name for one in chosen))
+    names = list(dict.fromkeys(one.called for one in chosen))
     for name in only:
         if name not in names:
             raise SpecError(
                 f'{file} has no "{name[:80]}"', wanted=f"one of {', '.join(names)}", fix=nearest(name, names)
             )
-    try:
-        from segrank.pretrain.runner import pretrain as run
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith(("lightly", "pytorch_lightning")):
-            raise
-        raise SpecError("pretraining needs the package lightly", fix="pip install 'segrank[pretrain]'") from None
-    from segrank.console.pretrain import print_pretrainings
-
-    records = []
-    with ConsoleReporter() as reporter:
-        for one in chosen:
-            if only and one.name not in only:
-                continue
-            record = run(
-                one.spec,
-                name=one.name,
-                store=store,
-                root=root,
-                device=device,
-                devices=devices,
-                workers=workers,
-                checkpoint_every_s=checkpoint_every,
-                reporter=reporter,
-            )
-            if record.status == "interrupted":
-                raise typer.Exit(130)
-            records.append(record)
+    with StudyBoard() as board:
+        executor = engine(on, slurm=slurm, ray=ray, store=store, at_once=jobs, say=board.say)
+        result = pretrain_all(
+            [one for one in chosen if not only or one.called in only],
+            name=file.stem,
+            store=store,
+            root=root,
+            device=device,
+            devices=devices,
+            workers=workers,
+            checkpoint_every_s=checkpoint_every,
+            jobs=jobs,
+            tries=tries,
+            retry=retry,
+            hang_after_s=hang_after,
+            shard=parse_shard(shard),
+            executor=executor,
+            board=board,
+        )
+    print_result(result)
+    results = PretrainStore(store)
+    records = [record for unit in result.pretrainings if (record := results.published(unit.key))]
     print_pretrainings(records, store)
+    if into is not None:
+        copy_encoders(records, results, into)
+    if not result.ok:
+        raise typer.Exit(130 if result.stopped else 1)

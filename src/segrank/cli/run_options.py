@@ -10,6 +10,7 @@ import typer
 from segrank.errors import StoreError
 from segrank.record import Record
 from segrank.store import Store
+from segrank.study.engines import Engine
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The beginning of a run's key.")]
 StoreOption = Annotated[
@@ -36,6 +37,42 @@ AddEncoderOption = Annotated[
         "--encoder", metavar="REFERENCE", help="One beside the study's; also `{encoder: REFERENCE, weights: FILE}`."
     ),
 ]
+
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=1024, help="Runs at once: by default one for each GPU, one on a CPU, on a cluster as many as fit."
+    ),
+]
+TriesOption = Annotated[
+    int, typer.Option(min=1, max=1000, help="Failures without progress after which a run is quarantined.")
+]
+RetryOption = Annotated[bool, typer.Option("--retry", help="Forget earlier failures, and try again.")]
+HangOption = Annotated[
+    float, typer.Option(min=30, metavar="SECONDS", help="Kill a run that reports no progress for so long.")
+]
+EngineOption = Annotated[
+    Engine, typer.Option(help="Where the runs go: processes here, SLURM, a Ray cluster. See docs/cluster.md.")
+]
+SlurmOption = Annotated[
+    list[str],
+    typer.Option(metavar="NAME=VALUE", help="What each job asks for, as sbatch has it: `partition=gpu`. Repeatable."),
+]
+RayOption = Annotated[
+    list[str],
+    typer.Option(metavar="NAME=VALUE", help="`address=HOST:PORT` of Ray; `cpus=N`, `gpus=N` of a run. Repeatable."),
+]
+ShardOption = Annotated[
+    str, typer.Option(metavar="I/N", help="Every N-th run only, from the I-th: for machines without a scheduler.")
+]
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """`2/3` -> (2, 3)."""
+    first, slash, second = text.partition("/")
+    if not (slash and first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+        raise typer.BadParameter(f"{text!r} is not i/n with 1 <= i <= n", param_hint="--shard")
+    return int(first), int(second)
 
 
 def find_run(store: Store, beginning: str) -> Record:

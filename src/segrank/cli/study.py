@@ -12,12 +12,21 @@ from segrank.cli.run_options import (
     CheckpointOption,
     DeviceOption,
     DevicesOption,
+    EngineOption,
+    HangOption,
+    JobsOption,
     KeepWeightsOption,
     MicroBatchOption,
+    RayOption,
+    RetryOption,
     RootOption,
     SetOption,
+    ShardOption,
+    SlurmOption,
     StoreOption,
+    TriesOption,
     WorkersOption,
+    parse_shard,
 )
 from segrank.store import DEFAULT_STORE, Store
 from segrank.study.coordinator import HANG_S
@@ -25,13 +34,6 @@ from segrank.study.engines import Engine
 from segrank.study.state import TRIES
 
 NAME = "STUDY.yaml|NAME"
-
-
-def _shard(text: str) -> tuple[int, int]:
-    first, slash, second = text.partition("/")
-    if not (slash and first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
-        raise typer.BadParameter(f"{text!r} is not i/n with 1 <= i <= n", param_hint="--shard")
-    return int(first), int(second)
 
 
 def study(
@@ -46,41 +48,18 @@ def study(
     micro_batch: MicroBatchOption = None,
     checkpoint_every: CheckpointOption = 300,
     keep_weights: KeepWeightsOption = True,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=1024,
-            help="Runs at once: by default one for each GPU, one on a CPU, on a cluster as many as fit.",
-        ),
-    ] = None,
-    tries: Annotated[
-        int, typer.Option(min=1, max=1000, help="Failures without progress after which a run is quarantined.")
-    ] = TRIES,
-    retry: Annotated[bool, typer.Option("--retry", help="Forget earlier failures, and try again.")] = False,
-    hang_after: Annotated[
-        float, typer.Option(min=30, metavar="SECONDS", help="Kill a run that reports no progress for so long.")
-    ] = HANG_S,
-    on: Annotated[
-        Engine, typer.Option(help="Where the runs go: processes here, SLURM, a Ray cluster. See docs/cluster.md.")
-    ] = Engine.LOCAL,
-    slurm: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME=VALUE", help="What each job asks for, as sbatch has it: `partition=gpu`. Repeatable."
-        ),
-    ] = [],  # noqa: B006
-    ray: Annotated[
-        list[str],
-        typer.Option(metavar="NAME=VALUE", help="`address=HOST:PORT` of Ray; `cpus=N`, `gpus=N` of a run. Repeatable."),
-    ] = [],  # noqa: B006
-    shard: Annotated[
-        str,
-        typer.Option(metavar="I/N", help="Every N-th run only, from the I-th: for machines without a scheduler."),
-    ] = "1/1",
+    jobs: JobsOption = None,
+    tries: TriesOption = TRIES,
+    retry: RetryOption = False,
+    hang_after: HangOption = HANG_S,
+    on: EngineOption = Engine.LOCAL,
+    slurm: SlurmOption = [],  # noqa: B006
+    ray: RayOption = [],  # noqa: B006
+    shard: ShardOption = "1/1",
 ) -> None:
     """Do all runs of a study: encoders x settings x seeds.
 
+    A study may have its encoders pretrained first; `--set pretrain.FIELD=VALUE` is a field of all pretrainings.
     Stop it with Ctrl-C, kill it, lose the machine: the same command goes on. Runs that are done are not done again, in
     whichever study they were. Ctrl-C saves a checkpoint of each run first; a second one does not wait for that.
     Jobs of SLURM's are left to it.
@@ -90,7 +69,7 @@ def study(
     Exits with 0 if all runs are done, 1 if some failed or are missing, 130 after a stop. docs/studies.md tells how a
     study is written and what happens to runs that fail.
     """
-    from segrank.console.study import StudyBoard, print_status
+    from segrank.console.study import StudyBoard, print_result
     from segrank.spec import parse_overrides
     from segrank.study.engines import engine
     from segrank.study.run_study import run_study
@@ -113,11 +92,11 @@ def study(
             tries=tries,
             retry=retry,
             hang_after_s=hang_after,
-            shard=_shard(shard),
+            shard=parse_shard(shard),
             executor=executor,
             board=board,
         )
-    print_status(result.name, result.units, result.states, result.missing)
+    print_result(result)
     if result.stopped and not result.ok:
         raise typer.Exit(130)
     if not result.ok:
@@ -132,7 +111,7 @@ def status(
 ) -> None:
     """Say how a study stands: what is done, what runs and where, what failed and why. At any time."""
     from segrank.console.output import out
-    from segrank.console.study import print_status, print_studies
+    from segrank.console.study import print_manifest, print_studies
     from segrank.study.manifest import read_manifest, study_names
 
     results = Store(store)
@@ -141,9 +120,9 @@ def status(
         out().print(f"no study was begun in {store}")
     elif name or len(names) == 1:
         found = read_manifest(results, name or names[0])
-        print_status(found.name, found.units, found.states(results), found.missing)
+        print_manifest(found, results)
     else:
-        print_studies([(one, one.states(results)) for one in (read_manifest(results, each) for each in names)])
+        print_studies([read_manifest(results, each) for each in names], results)
 
 
 def work(

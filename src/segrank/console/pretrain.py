@@ -21,7 +21,7 @@ def print_pretrainings(records: Iterable[PretrainRecord], store: Path) -> None:
     for record in records:
         last = record.health[-1] if record.health else None
         rows.append([
-            f"{record.name}-{record.spec.seed}",
+            record.spec.encoder,
             f"{record.parameters / 1e6:.2f}",
             f"{record.spec.steps * record.spec.batch_size / 1e6:.3g}",
             f"{record.train_s:.0f}",
@@ -36,11 +36,11 @@ def print_pretrainings(records: Iterable[PretrainRecord], store: Path) -> None:
     )
     for record in records:
         for said in record.warnings[-1:]:
-            out().print(plain(f"{record.name}-{record.spec.seed}: {said}"))
+            out().print(plain(f"{record.spec.encoder}: {said}"))
     out().print("\nfor a study's file:\n\nencoders:")
     for record in records:
         entry = {
-            "name": f"{record.name}-{record.spec.seed}",
+            "name": record.spec.encoder,
             "encoder": record.spec.architecture,
             "weights": str(PretrainStore(store).run_folder(record.key) / WEIGHTS),
         }

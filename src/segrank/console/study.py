@@ -19,9 +19,11 @@ from rich.text import Text
 
 from segrank.console.output import out
 from segrank.progress import plain
+from segrank.store import Store
 from segrank.study.manifest import Manifest
+from segrank.study.run_study import StudyResult
 from segrank.study.state import State, Status
-from segrank.study.unit import Missing, Unit
+from segrank.study.unit import AnyUnit, Missing
 
 LINE_EVERY_S = 60.0
 """Between lines that say how far a study is, when piped."""
@@ -55,7 +57,7 @@ class StudyBoard:
         with contextlib.suppress(OSError):  # a terminal that is gone must not end the study
             self.console.print(plain(text))
 
-    def show(self, units: Sequence[Unit], states: Sequence[State]) -> None:
+    def show(self, units: Sequence[AnyUnit], states: Sequence[State]) -> None:
         line = summary(units, states) + self._eta(units, states)
         with contextlib.suppress(OSError):
             if self.console.is_terminal:
@@ -64,7 +66,7 @@ class StudyBoard:
                 self._line = (line, time.monotonic())
                 self.console.print(plain(line))
 
-    def _eta(self, units: Sequence[Unit], states: Sequence[State]) -> str:
+    def _eta(self, units: Sequence[AnyUnit], states: Sequence[State]) -> str:
         """From what was done since this board began: runs and parts of runs."""
         there = sum(_fraction(unit, state) for unit, state in zip(units, states, strict=True))
         if self._begun_with is None:
@@ -74,14 +76,15 @@ class StudyBoard:
         return f"; about {duration(to_do * took / gained)} to go" if gained > 0.01 and to_do > 0 else ""
 
 
-def summary(units: Sequence[Unit], states: Sequence[State]) -> str:
+def summary(units: Sequence[AnyUnit], states: Sequence[State]) -> str:
     """`80 runs: 34 done, 2 running, 44 waiting; best 48.21 (dinov2-base, base)`."""
     counts = Counter(state.status for state in states)
     parts = ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
     best = max(
         ((miou, index) for index, state in enumerate(states) if (miou := miou_of(state)) is not None), default=None
     )
-    text = f"{len(units)} run{'s' * (len(units) != 1)}: {parts or 'none'}"
+    kind = units[0].kind if units else "run"
+    text = f"{len(units)} {kind}{'s' * (len(units) != 1)}: {parts or 'none'}"
     if best is not None:
         unit = units[best[1]]
         text += f"; best mIoU {100 * best[0]:.2f} ({unit.encoder}, {_setting(unit)})"
@@ -106,8 +109,23 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min" if hours < 36 else f"{hours // 24} d {hours % 24} h"
 
 
-def print_status(name: str, units: Sequence[Unit], states: Sequence[State], missing: Sequence[Missing]) -> None:
+def print_result(result: StudyResult) -> None:
+    """All that there is to know of a study when it has ended."""
+    if result.pretrainings:
+        _print(result.name, result.pretrainings, result.pretraining_states, ())
+    if result.units or result.missing or not result.pretrainings:
+        _print(result.name, result.units, result.states, result.missing)
+
+
+def print_manifest(found: Manifest, store: Store) -> None:
     """All that there is to know of a study now."""
+    if found.pretrainings:
+        _print(found.name, found.pretrainings, found.pretraining_states(store), ())
+    if found.units or found.missing or not found.pretrainings:
+        _print(found.name, found.units, found.states(store), found.missing)
+
+
+def _print(name: str, units: Sequence[AnyUnit], states: Sequence[State], missing: Sequence[Missing]) -> None:
     console = out()
     console.print(plain(f"{name}: {summary(units, states)}"))
     for table in (_settings(units, states), _running(units, states), _failures(units, states, None)):
@@ -124,14 +142,18 @@ def print_missing(console: Console, missing: Sequence[Missing]) -> None:
         console.print(plain(f"missing: {'; '.join(dict.fromkeys(cells[:3]))}{more}: {reason}"))
 
 
-def print_studies(found: Sequence[tuple[Manifest, Sequence[State]]]) -> None:
-    """A line for each study of a store."""
-    for manifest, states in found:
-        missing = f"; {len(manifest.missing)} missing" if manifest.missing else ""
-        out().print(plain(f"{manifest.name}: {summary(manifest.units, states)}{missing}"))
+def print_studies(found: Sequence[Manifest], store: Store) -> None:
+    """A line for each study of a store, one more for its pretrainings."""
+    for manifest in found:
+        if manifest.pretrainings:
+            said = summary(manifest.pretrainings, manifest.pretraining_states(store))
+            out().print(plain(f"{manifest.name}: {said}"))
+        if manifest.units or manifest.missing or not manifest.pretrainings:
+            missing = f"; {len(manifest.missing)} missing" if manifest.missing else ""
+            out().print(plain(f"{manifest.name}: {summary(manifest.units, manifest.states(store))}{missing}"))
 
 
-def _board(line: str, units: Sequence[Unit], states: Sequence[State]) -> RenderableType:
+def _board(line: str, units: Sequence[AnyUnit], states: Sequence[State]) -> RenderableType:
     tables = [_running(units, states, bars=True), _failures(units, states, ROWS), _settings(units, states)]
     return Group(Text(line, style="bold"), *(table for table in tables if table.row_count))
 
@@ -143,7 +165,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _running(units: Sequence[Unit], states: Sequence[State], *, bars: bool = False) -> Table:
+def _running(units: Sequence[AnyUnit], states: Sequence[State], *, bars: bool = False) -> Table:
     table = _table("running", "encoder", "setting", "seed", "step", "at", "left", "by")
     running = [(unit, state) for unit, state in zip(units, states, strict=True) if state.status == "running"]
     for unit, state in running[: ROWS if bars else None]:
@@ -157,7 +179,7 @@ def _running(units: Sequence[Unit], states: Sequence[State], *, bars: bool = Fal
     return table
 
 
-def _failures(units: Sequence[Unit], states: Sequence[State], most: int | None) -> Table:
+def _failures(units: Sequence[AnyUnit], states: Sequence[State], most: int | None) -> Table:
     table = _table("run", "encoder", "setting", "seed", "failures", "error")
     failed = [(unit, state) for unit, state in zip(units, states, strict=True) if state.failures]
     for unit, state in failed[:most]:
@@ -170,10 +192,10 @@ def _failures(units: Sequence[Unit], states: Sequence[State], most: int | None) 
     return table
 
 
-def _settings(units: Sequence[Unit], states: Sequence[State]) -> Table:
+def _settings(units: Sequence[AnyUnit], states: Sequence[State]) -> Table:
     """For each setting how much of it is there, and its best run so far."""
     table = _table("setting", "done", "best so far", "mIoU %")
-    groups: dict[str, list[tuple[Unit, State]]] = {}
+    groups: dict[str, list[tuple[AnyUnit, State]]] = {}
     for unit, state in zip(units, states, strict=True):
         groups.setdefault(_setting(unit), []).append((unit, state))
     for setting, members in list(groups.items())[: 2 * ROWS]:
@@ -185,9 +207,9 @@ def _settings(units: Sequence[Unit], states: Sequence[State]) -> Table:
     return table
 
 
-def _setting(unit: Unit) -> str:
+def _setting(unit: AnyUnit) -> str:
     return ", ".join(unit.settings)
 
 
-def _fraction(unit: Unit, state: State) -> float:
+def _fraction(unit: AnyUnit, state: State) -> float:
     return 1.0 if state.status == "done" else min(1.0, state.step / unit.spec.steps)

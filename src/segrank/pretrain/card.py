@@ -28,8 +28,8 @@ def card_of_pretraining(record: PretrainRecord, *, dataset: str, parameters: int
     spec = record.spec
     objective, mim, supervision, paper = _WHAT[spec.objective]
     return Card(
-        name=f"{record.name}-{spec.seed}",
-        family=record.name,
+        name=spec.encoder,
+        family=spec.called,
         timm=spec.architecture.removeprefix("timm:"),
         on_hub=False,
         parameters_m=parameters / 1e6,

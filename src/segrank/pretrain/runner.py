@@ -21,7 +21,6 @@ from segrank.store import DEFAULT_STORE
 def pretrain(
     spec: PretrainSpec,
     *,
-    name: str = "",
     store: str | os.PathLike[str] = DEFAULT_STORE,
     root: str | os.PathLike[str] | None = None,
     device: str = "auto",
@@ -35,7 +34,6 @@ def pretrain(
 
     Args:
         spec: the pretraining.
-        name: what its encoder is called; the objective, unless it is said.
         store: the results folder.
         root, device, devices, workers, checkpoint_every_s, reporter, key: as for `segrank.run`.
 
@@ -68,7 +66,7 @@ def pretrain(
     if attempt is None:  # published while we waited for its owner
         return published(results, key)
     record = PretrainRecord(
-        key=key, name=name or spec.objective, status="failed", spec=spec, precision=precision, identity=identified,
+        key=key, name=spec.called, status="failed", spec=spec, precision=precision, identity=identified,
         images=len(split), attempt=attempt.token,
     )  # fmt: skip
     workers = default_workers(fabric) if workers is None else workers

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import safetensors.torch
@@ -35,7 +35,7 @@ from segrank.pretrain.store import PretrainStore
 from segrank.pretrain.views import batches_of_views
 from segrank.progress import Reporter
 from segrank.provenance import provenance
-from segrank.ranks import kill_others
+from segrank.ranks import agreed, kill_others
 from segrank.record import Status
 from segrank.train import checkpoint
 from segrank.train.optim import set_lr
@@ -129,7 +129,7 @@ class Session:
         saved_at = started = time.monotonic()
         path = self.attempt.folder / LOG if fabric.is_global_zero else Path(os.devnull)
         with path.open("a", encoding="utf-8") as log:
-            for views in batches:
+            for views in agreed(fabric, batches):
                 set_lr(optimizer, lr_share(progress.step, spec.steps, spec.warmup))
                 draw = np.random.SeedSequence((spec.seed, progress.step, fabric.global_rank)).generate_state(
                     1, np.uint64
@@ -138,7 +138,7 @@ class Session:
                 loss = model(fabric.to_device(views))
                 fabric.backward(loss)
                 fabric.clip_gradients(model, optimizer, max_norm=spec.clip, error_if_nonfinite=False)
-                value = float(fabric.all_reduce(loss.detach(), reduce_op="mean"))
+                value = float(cast(Tensor, fabric.all_reduce(loss.detach(), reduce_op="mean")))
                 if not math.isfinite(value):
                     raise TrainingError(f"the loss is {value} at step {progress.step + 1}", fix="lower lr")
                 optimizer.step()

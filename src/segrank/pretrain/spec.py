@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -51,6 +50,9 @@ class PretrainSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
+    name: str = Field(default="", max_length=120)
+    """What its encoder is called, with the seed behind it; the objective, unless it is said. No part of what makes two
+    pretrainings the same."""
     objective: Objective
     """What is learnt from the images: `supervised` (which classes an image shows), `pixel-mim` (MAE), `abstract-mim`
     (data2vec: features of a slowly moving copy), `self-distillation` (DINO), `contrastive` (SimCLR), `promptable` (the
@@ -129,6 +131,16 @@ class PretrainSpec(BaseModel):
             )
         return self
 
+    @property
+    def called(self) -> str:
+        """`pixel-mim`, or its own name; the family of its encoder."""
+        return self.name or self.objective
+
+    @property
+    def encoder(self) -> str:
+        """What its encoder is called: `pixel-mim-0`."""
+        return f"{self.called}-{self.seed}"
+
     def replace(self, **changes: Any) -> PretrainSpec:
         """A copy with other values, checked like a new one."""
         return PretrainSpec(**{**self.model_dump(exclude_unset=True), **changes})
@@ -136,17 +148,8 @@ class PretrainSpec(BaseModel):
 
 def identity(spec: PretrainSpec, dataset_digest: str, precision: Precision) -> dict[str, Any]:
     """What makes two pretrainings the same: the fields that differ from their defaults, the dataset as its digest."""
-    fields = spec.model_dump(exclude_defaults=True)
+    fields = spec.model_dump(exclude_defaults=True, exclude={"name"})
     return {"pretraining": SCHEMA, **fields, "dataset": dataset_digest, "precision": precision}
-
-
-@dataclass(frozen=True)
-class Pretraining:
-    """One of a file of pretrainings."""
-
-    name: str
-    """As the file calls it: the objective, or a name of its own."""
-    spec: PretrainSpec
 
 
 def _seeds(value: object) -> object:
@@ -165,39 +168,56 @@ class _File(BaseModel):
     seeds: Annotated[list[int], BeforeValidator(_seeds), Field(min_length=1, max_length=1000)] = [0]
 
 
-def read_pretrainings(path: str | Path, overrides: Mapping[str, Any] | None = None) -> list[Pretraining]:
+def read_pretrainings(path: str | Path, overrides: Mapping[str, Any] | None = None) -> list[PretrainSpec]:
     """All pretrainings of a YAML file, the objectives of one seed before those of the next.
 
         set: {architecture: "timm:vit_tiny_patch16_224", dataset: scenes, steps: 5000}
         objectives: [pixel-mim, contrastive, {pixel-mim-half: {objective: pixel-mim, mask_ratio: 0.5}}]
         seeds: 3
 
+    Args:
+        path: the file.
+        overrides: fields of all of them, instead of the file's; `seed` stands for its seeds.
+
     Raises:
         SpecError: what it says cannot be done; the message names the objective.
     """
-    path = Path(path)
+    return pretrainings_of(read_yaml(Path(path)), Path(path), overrides)
+
+
+def pretrainings_of(
+    content: Mapping[str, Any], path: Path, overrides: Mapping[str, Any] | None = None
+) -> list[PretrainSpec]:
+    """The same from what such a file says, or a part of another file.
+
+    Args:
+        content: of it.
+        path: the file, for messages, and since files that are named lie beside it.
+        overrides: as for `read_pretrainings`.
+
+    Raises:
+        SpecError: what it says cannot be done.
+    """
     try:
-        file = _File(**read_yaml(path))
+        file = _File(**content)
     except ValidationError as error:
         raise spec_error(error, str(path), tuple(_File.model_fields)) from None
+    overrides = overrides or {}
+    seeds = [overrides["seed"]] if "seed" in overrides else file.seeds
     entries: dict[str, dict[str, Any]] = {}
     for entry in file.objectives:
         for name, fields in ({entry: {}} if isinstance(entry, str) else entry).items():
             if name in entries:
                 raise SpecError(f'{path} has "{name[:80]}" twice', fix="give one of them a name of its own")
-            entries[name] = fields if "objective" in fields else {"objective": name, **fields}
-    return list(_expand(path, entries, {**file.set, **(overrides or {})}, file.seeds))
+            entries[name] = {"name": name, **fields} if "objective" in fields else {"objective": name, **fields}
+    return [
+        _pretraining(path, name, {**file.set, **own, **overrides, "seed": seed})
+        for seed, (name, own) in itertools.product(seeds, entries.items())
+    ]
 
 
-def _expand(
-    path: Path, entries: Mapping[str, Mapping[str, Any]], common: Mapping[str, Any], seeds: Sequence[int]
-) -> list[Pretraining]:
-    found = []
-    for seed, (name, own) in itertools.product(seeds, entries.items()):
-        fields = {**common, **own, "seed": seed}
-        try:
-            spec = PretrainSpec(**{**fields, **files_beside(fields, path.parent)})
-        except SpecError as error:
-            raise SpecError(f"{path}, {name[:80]}: {error}") from error
-        found.append(Pretraining(name, spec))
-    return found
+def _pretraining(path: Path, name: str, fields: dict[str, Any]) -> PretrainSpec:
+    try:
+        return PretrainSpec(**{**fields, **files_beside(fields, path.parent)})
+    except SpecError as error:
+        raise SpecError(f"{path}, {name[:80]}: {error}") from error

@@ -13,12 +13,15 @@ from segrank.pretrain.record import PretrainRecord
 from segrank.record import load
 from segrank.store import Store
 
+PRETRAINING = "pretraining"
+"""Folder of a store."""
+
 
 class PretrainStore(Store):
     """The part of a results folder that holds pretrainings."""
 
     def run_folder(self, key: str) -> Path:
-        return self.folder / "pretraining" / key
+        return self.folder / PRETRAINING / key
 
     def published(self, key: str) -> PretrainRecord | None:  # type: ignore[override]
         """The record of a finished pretraining, or none.

@@ -21,7 +21,7 @@ from segrank.store import Store
 from segrank.study.executor import STDERR, Executor, Job
 from segrank.study.state import TRIES, State, Status, read_state
 from segrank.study.tries import add_failure, close_open_ones, forget, read_tries
-from segrank.study.unit import Unit
+from segrank.study.unit import AnyUnit
 
 TICK_S = 0.2
 """Between looks at the engine: what a slot stands empty for, on average half of it."""
@@ -41,7 +41,7 @@ class Board(Protocol):
         """Something worth a line of its own."""
         ...
 
-    def show(self, units: Sequence[Unit], states: Sequence[State]) -> None:
+    def show(self, units: Sequence[AnyUnit], states: Sequence[State]) -> None:
         """How the runs stand; called often."""
         ...
 
@@ -84,7 +84,7 @@ class _Pulse:
 class Coordinator:
     """One study on one engine. `run` does it."""
 
-    units: Sequence[Unit]
+    units: Sequence[AnyUnit]
     store: Store
     executor: Executor
     command: Callable[[Path], tuple[str, ...]]
@@ -138,7 +138,6 @@ class Coordinator:
             raise
         finally:
             self.board.show(self.units, self.states)
-            self.executor.close()
 
     # ---------------------------------------------------------------- what there is to do
 

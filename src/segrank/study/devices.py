@@ -9,6 +9,7 @@ import subprocess
 from typing import NamedTuple
 
 from segrank.errors import SpecError
+from segrank.pretrain.spec import PretrainSpec
 from segrank.spec import Precision, RunSpec
 
 _BF16_FROM = 8.0
@@ -73,7 +74,7 @@ def device_for(device: str) -> str:
     return device
 
 
-def precision_for(spec: RunSpec, device: str) -> Precision:
+def precision_for(spec: RunSpec | PretrainSpec, device: str) -> Precision:
     """What a spec's precision comes to, the same wherever it is asked: a run's key follows from it.
 
     `auto` is fp32 on a CPU. On `cuda` this machine's GPUs decide, bf16 or else fp16, and where it has none (the head of

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from segrank.errors import SegrankError, StoreError
 from segrank.files import nearest, write_whole
+from segrank.pretrain.spec import PretrainSpec
+from segrank.pretrain.store import PretrainStore
 from segrank.spec import RunSpec
 from segrank.store import Store
+from segrank.study.pretrainings import PretrainingUnit
 from segrank.study.state import TRIES, State, read_state
 from segrank.study.study import Study
 from segrank.study.unit import Missing, Unit, Units
@@ -31,13 +35,22 @@ class Manifest:
     missing: tuple[Missing, ...]
     tries: int = TRIES
     """Failures after which it quarantines a run."""
+    pretrainings: tuple[PretrainingUnit, ...] = ()
+    """What comes first."""
 
     def states(self, store: Store) -> list[State]:
         """How its runs stand now."""
         return [read_state(store.run_folder(unit.key), unit.evaluations, tries=self.tries) for unit in self.units]
 
+    def pretraining_states(self, store: Store) -> list[State]:
+        """How its pretrainings stand now."""
+        folder = PretrainStore(store.folder).run_folder
+        return [read_state(folder(unit.key), (), tries=self.tries) for unit in self.pretrainings]
 
-def write_manifest(store: Store, study: Study, found: Units, tries: int) -> None:
+
+def write_manifest(
+    store: Store, study: Study, found: Units, tries: int, pretrainings: Sequence[PretrainingUnit] = ()
+) -> None:
     """Say in the store what the study is.
 
     Raises:
@@ -71,6 +84,9 @@ def write_manifest(store: Store, study: Study, found: Units, tries: int) -> None
         "tries": tries,
         "cells": cells,
         "missing": missing,
+        "pretrainings": [
+            {"key": one.key, "spec": one.spec.model_dump(mode="json", exclude_defaults=True)} for one in pretrainings
+        ],
     }
     text = json.dumps(content) + "\n"
     path = store.folder / "studies" / f"{study.name}.json"
@@ -127,9 +143,13 @@ def _manifest(content: dict[str, Any]) -> Manifest:
         )
         for cell in content["cells"]
     ]
-    if strange := [
-        key for unit in units for key in (unit.key, *unit.evaluations) if not re.fullmatch("[0-9a-f]{16}", key)
-    ]:
+    pretrainings = [
+        PretrainingUnit(str(one["key"]), spec.encoder, spec)
+        for one in content.get("pretrainings", [])
+        for spec in [PretrainSpec(**one["spec"])]
+    ]
+    keys = [key for unit in units for key in (unit.key, *unit.evaluations)] + [one.key for one in pretrainings]
+    if strange := [key for key in keys if not re.fullmatch("[0-9a-f]{16}", key)]:
         raise ValueError(f"{strange[0][:80]} is no key")
     missing = [
         Missing(str(one["encoder"]), str(one["setting"]), RunSpec(**one["spec"]), str(one["reason"]))
@@ -142,4 +162,5 @@ def _manifest(content: dict[str, Any]) -> Manifest:
         tuple(units),
         tuple(missing),
         int(content["tries"]),
+        tuple(pretrainings),
     )

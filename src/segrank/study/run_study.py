@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from segrank.errors import SpecError
+from segrank.pretrain.needed import check_lightly
+from segrank.pretrain.spec import PretrainSpec
+from segrank.pretrain.store import PretrainStore
 from segrank.record import Record
 from segrank.spec import RunSpec
 from segrank.stop import stop_signals
 from segrank.store import DEFAULT_STORE, Store
-from segrank.study.coordinator import HANG_S, Board, Care, Coordinator
-from segrank.study.devices import device_for, visible_gpus
+from segrank.study.bringing_home import BringingHome, work_command
+from segrank.study.coordinator import HANG_S, Board, Care
+from segrank.study.devices import device_for
 from segrank.study.executor import Executor
-from segrank.study.local import LocalExecutor
 from segrank.study.manifest import write_manifest
 from segrank.study.plan import keep_plan
+from segrank.study.pretrainings import PretrainingUnit, pretraining_units, with_weights
 from segrank.study.same_scores import same_scores
 from segrank.study.state import TRIES, State, read_state
 from segrank.study.study import Study, read_study, study_of
-from segrank.study.tries import forget, orphan
-from segrank.study.unit import Missing, Unit, units_of
+from segrank.study.unit import AnyUnit, Missing, Unit, Units, units_of
 
 
 class Quiet:
@@ -32,7 +34,7 @@ class Quiet:
     def say(self, text: str) -> None:
         pass
 
-    def show(self, units: Sequence[Unit], states: Sequence[State]) -> None:
+    def show(self, units: Sequence[AnyUnit], states: Sequence[State]) -> None:
         pass
 
 
@@ -51,11 +53,15 @@ class StudyResult:
     """Different runs with the same scores."""
     stopped: bool
     """Whether a stop was asked for."""
+    pretrainings: tuple[PretrainingUnit, ...] = ()
+    """What came first."""
+    pretraining_states: tuple[State, ...] = ()
+    """One for each of these."""
 
     @property
     def ok(self) -> bool:
         """Whether every run is done and nothing is missing."""
-        return not self.missing and all(state.status == "done" for state in self.states)
+        return not self.missing and all(state.status == "done" for state in (*self.pretraining_states, *self.states))
 
     def records(self) -> list[Record]:
         """Of the runs that are done."""
@@ -108,88 +114,107 @@ def run_study(
         SpecError: the study does not say valid runs, or there is no such device.
         StoreError: the store cannot be written.
     """
+    _check(tries, hang_after_s, shard)
+    board = board or Quiet()
+    if isinstance(study, str | Path):
+        study = read_study(study)
+    elif not isinstance(study, Study):
+        study = study_of(study)
+    results, pretrained, device = Store(store), PretrainStore(store), device_for(device)
+    engine = BringingHome(
+        executor, device, devices, jobs, retry, shard, board, Care(tries=tries, hang_s=hang_after_s),
+        work_command(
+            root=root, device=device, devices=devices, workers=workers, micro_batch=micro_batch,
+            checkpoint_every_s=checkpoint_every_s, keep_weights=keep_weights,
+        ),
+    )  # fmt: skip
+    first, found = pretraining_units(study.pretrainings, device=device, root=root), Units((), ())
+    first_states: Sequence[State] = ()
+    states: Sequence[State] = ()
+    with stop_signals() as stop:
+        try:
+            if first.units:
+                _look_for_lightly(first.units, pretrained, executor)
+                ready = with_weights(study, first, pretrained)
+                write_manifest(results, ready, units_of(ready, device=device, root=root), tries, first.units)
+                first_states = engine.bring_home(first.units, pretrained, stop)
+            ready = with_weights(study, first, pretrained)
+            found = units_of(ready, device=device, root=root)
+            write_manifest(results, ready, found, tries, first.units)
+            if found.missing:
+                one = found.missing[0]
+                board.say(
+                    f"{len(found.missing)} runs cannot be done here, as {one.encoder}, {one.setting}: {one.reason}"
+                )
+            if not stop():
+                if devices == 1:  # what several take together is not known
+                    keep_plan(ready, found, store=results, root=root, device=device)
+                states = engine.bring_home(found.units, results, stop)
+        finally:
+            if executor is not None:
+                executor.close()
+        stopped = stop()
+    units = engine.share(found.units)
+    states = states or [read_state(results.run_folder(unit.key), unit.evaluations, tries=tries) for unit in units]
+    alarms = same_scores(units, states)
+    for alarm in alarms:
+        board.say(f"alarm: {alarm}")
+    return StudyResult(
+        results, study.name, tuple(units), tuple(states), found.missing, tuple(alarms), stopped,
+        tuple(engine.share(first.units)), tuple(first_states),
+    )  # fmt: skip
+
+
+def pretrain_all(
+    specs: Sequence[PretrainSpec],
+    *,
+    name: str = "pretraining",
+    store: str | os.PathLike[str] = DEFAULT_STORE,
+    root: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    devices: int = 1,
+    workers: int | None = None,
+    checkpoint_every_s: float = 300.0,
+    jobs: int | None = None,
+    tries: int = TRIES,
+    retry: bool = False,
+    hang_after_s: float = HANG_S,
+    shard: tuple[int, int] = (1, 1),
+    executor: Executor | None = None,
+    board: Board | None = None,
+) -> StudyResult:
+    """Do all of these pretrainings, or go on with them, or find them done: a study without runs.
+
+    Args:
+        specs: the pretrainings.
+        name: by which `segrank status` knows them.
+        store, root, device, devices, workers, checkpoint_every_s, jobs, tries, retry, hang_after_s, shard, executor,
+            board: as for `run_study`.
+
+    Raises:
+        SpecError: one of them cannot be begun here, or there is no such device.
+        StoreError: the store cannot be written.
+    """
+    refused = pretraining_units(specs, device=device, root=root).refused
+    for encoder, why in refused.items():
+        raise SpecError(f"{encoder} cannot be pretrained here: {why}")
+    study = Study(name, "", (), pretrainings=tuple(specs))
+    return run_study(
+        study, store=store, root=root, device=device, devices=devices, workers=workers,
+        checkpoint_every_s=checkpoint_every_s, jobs=jobs, tries=tries, retry=retry, hang_after_s=hang_after_s,
+        shard=shard, executor=executor, board=board,
+    )  # fmt: skip
+
+
+def _check(tries: int, hang_after_s: float, shard: tuple[int, int]) -> None:
     if tries < 1 or not hang_after_s > 0 or not 1 <= shard[0] <= shard[1]:
         raise SpecError(
             f"tries={tries}, hang_after_s={hang_after_s}, shard={shard}",
             wanted="at least 1 try, a time over 0, a shard (i, n) with 1 <= i <= n",
         )
-    board, results = board or Quiet(), Store(store)
-    if isinstance(study, str | Path):
-        study = read_study(study)
-    elif not isinstance(study, Study):
-        study = study_of(study)
-    device = device_for(device)
-    found = units_of(study, device=device, root=root)
-    write_manifest(results, study, found, tries)
-    if devices == 1:  # what several take together is not known
-        keep_plan(study, found, store=results, root=root, device=device)
-    units = found.units[shard[0] - 1 :: shard[1]]
-    if found.missing:
-        first = found.missing[0]
-        board.say(f"{len(found.missing)} runs cannot be done here, as {first.encoder}, {first.setting}: {first.reason}")
-    if retry:
-        _forgive(results, units, tries)
-    if executor is None:
-        gpus = [gpu.name for gpu in visible_gpus()] if device == "cuda" else []
-        executor = local = LocalExecutor(gpus=gpus, gpus_each=devices, jobs=jobs)
-        adopted = adopt(local, results, units, board)
-    else:
-        adopted = sorted({unit.key for unit in units} & executor.alive())
-        if adopted:
-            board.say(f"{len(adopted)} runs are in the engine's hands already")
-    command = work_command(
-        root=root, device=device, devices=devices, workers=workers, micro_batch=micro_batch,
-        checkpoint_every_s=checkpoint_every_s, keep_weights=keep_weights,
-    )  # fmt: skip
-    care = Care(tries=tries, hang_s=hang_after_s)
-    with stop_signals() as stop:
-        states = Coordinator(units, results, executor, command, board, care, adopted).run(stop)
-        stopped = stop()
-    alarms = same_scores(units, states)
-    for alarm in alarms:
-        board.say(f"alarm: {alarm}")
-    return StudyResult(results, study.name, units, tuple(states), found.missing, tuple(alarms), stopped)
 
 
-def work_command(
-    *,
-    root: str | os.PathLike[str] | None,
-    device: str,
-    devices: int,
-    workers: int | None,
-    micro_batch: int | None,
-    checkpoint_every_s: float,
-    keep_weights: bool,
-) -> Callable[[Path], tuple[str, ...]]:
-    """From a run's folder to the command that goes on with it: see `work`."""
-    given = {
-        "--root": None if root is None else Path(root).absolute(),
-        "--device": device,
-        "--devices": devices,
-        "--workers": workers,
-        "--micro-batch": micro_batch,
-        "--checkpoint-every": checkpoint_every_s,
-    }
-    options = [text for name, value in given.items() if value is not None for text in (name, str(value))]
-    options += [] if keep_weights else ["--no-keep-weights"]
-    return lambda run: (sys.executable, "-m", "segrank", "work", str(run), *options)
-
-
-def _forgive(store: Store, units: Sequence[Unit], tries: int) -> None:
-    for unit in units:
-        run = store.run_folder(unit.key)
-        if read_state(run, unit.evaluations, tries=tries).status in ("failed", "quarantined"):
-            forget(run)
-
-
-def adopt(executor: LocalExecutor, store: Store, units: Sequence[Unit], board: Board) -> list[str]:
-    """Processes that another coordinator had started here, and that have outlived it."""
-    adopted = []
-    for key in dict.fromkeys(unit.key for unit in units):
-        run = store.run_folder(key)
-        if (run / "tries").is_dir() and (left := orphan(run)):
-            executor.adopt(key, left, str(left.get("gpus", "")))
-            adopted.append(key)
-    if adopted:
-        board.say(f"{len(adopted)} runs go on that were started here before: {', '.join(adopted)}")
-    return adopted
+def _look_for_lightly(units: Sequence[PretrainingUnit], store: PretrainStore, executor: Executor | None) -> None:
+    """On this machine before anything is begun; machines of an engine's are asked by their jobs."""
+    if executor is None and any(not (store.run_folder(unit.key) / "record.json").is_file() for unit in units):
+        check_lightly()

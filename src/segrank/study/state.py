@@ -63,7 +63,7 @@ def read_state(run: Path, evaluations: Sequence[str], *, tries: int = TRIES) -> 
 
     Args:
         run: the folder.
-        evaluations: keys, any of which is what was asked for.
+        evaluations: keys, any of which is what was asked for; empty for a pretraining, which has none.
         tries: failures at one step after which a run is quarantined.
     """
     scores = _scores(run, evaluations)
@@ -82,13 +82,16 @@ def read_state(run: Path, evaluations: Sequence[str], *, tries: int = TRIES) -> 
 
 
 def _scores(run: Path, evaluations: Sequence[str]) -> dict[str, Any] | None:
-    """The evaluation that was asked for, if the run is published and has it, here or where a cut publication left it.
+    """The evaluation that was asked for, if the run is published and has it, here or where a cut publication left it;
+    where none was asked for, how far the published one is.
 
     A damaged record is no record: a process that goes on with the run says what is wrong with it.
     """
     record = _json(run / "record.json")
     if record is None or record.get("status") != "ok" or record.get("key") != run.name:
         return None
+    if not evaluations:
+        return {"step": record.get("step")}
     places = (run, run / "attempts" / str(record.get("attempt")))
     paths = (place / "evaluations" / key / "scores.json" for key in evaluations for place in places)
     return next((found for path in paths if (found := _json(path)) is not None), None)

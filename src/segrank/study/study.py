@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from segrank.cards import CARDS, card_of
 from segrank.errors import SpecError
 from segrank.files import nearest, parse_yaml, read_yaml
+from segrank.pretrain.spec import PretrainSpec, pretrainings_of
 from segrank.spec import RunSpec, files_beside, spec_error
 from segrank.study.settings import Setting, changes, is_setting, setting_named
 
@@ -20,6 +21,8 @@ STUDIES = Path(__file__).parent / "studies"
 """The studies that come with segrank, a file each."""
 
 MAX_RUNS = 100_000
+AFTER_PRETRAINING = "its pretraining is not done"
+"""What cells wait for whose encoder comes from one."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Cell:
     """As the study calls it: a card's name, or a reference."""
     setting: str
     spec: RunSpec
+    waits_for: str = ""
+    """What has to be done before it can be run; mostly nothing."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Study:
     """Encoder and setting of cells that stay empty, since there is no such variant of the encoder."""
     source: str = ""
     """Text of the file that says so."""
+    pretrainings: tuple[PretrainSpec, ...] = ()
+    """What is to be pretrained first. Cells whose encoder is called as theirs wait for it."""
 
 
 def _names(value: object) -> object:
@@ -65,7 +72,9 @@ class _File(BaseModel):
     about: str = Field(default="", max_length=2000)
     set: dict[str, Any] = {}
     """Fields of every run."""
-    encoders: Annotated[list[str | dict[str, Any]], BeforeValidator(_names), Field(min_length=1, max_length=2000)]
+    pretrain: dict[str, Any] | None = None
+    """Pretrainings that encoders of the study come from, as a file for `segrank pretrain` has them."""
+    encoders: Annotated[list[str | dict[str, Any]], BeforeValidator(_names), Field(max_length=2000)] = []
     settings: Annotated[list[str | dict[str, dict[str, Any]]], BeforeValidator(_names)] = []
     factorial: list[str] = Field(default=[], max_length=10)
     """Settings of which every combination is run, none of them included."""
@@ -92,9 +101,12 @@ def read_study(
     `factorial: [freeze, patch8]` asks for every combination of these. `dataset`, `eval_dataset` and `weights` that are
     files beside the study are found there.
 
+    `pretrain: {objectives: [...], seeds: 3, set: {...}}` has encoders pretrained first, as `segrank pretrain` does it;
+    they come after the other encoders.
+
     Args:
         source: the name of a study that comes with segrank, or a file.
-        overrides: fields of every run, instead of the file's.
+        overrides: fields of every run, instead of the file's; `pretrain.FIELD`: of every pretraining.
         encoders: to be run beside those of the file, as they would stand there.
 
     Raises:
@@ -118,10 +130,22 @@ def read_study(
         file = _File(**{**content, "encoders": [*file.encoders, *encoders]})
     except ValidationError as error:
         raise spec_error(error, str(path), tuple(_File.model_fields)) from None
-    overrides = overrides or {}
-    if "seed" in overrides:
-        file = file.model_copy(update={"seeds": [overrides["seed"]]})
-    return _expand(file, path, {**file.set, **overrides})
+    own, of_pretrainings = _told_apart(overrides or {}, file, path)
+    pretrainings = pretrainings_of(file.pretrain, path, of_pretrainings) if file.pretrain is not None else []
+    if not file.encoders and not pretrainings:
+        raise SpecError(f"{path} names no encoders", fix="list some under `encoders`")
+    if "seed" in own:
+        file = file.model_copy(update={"seeds": [own["seed"]]})
+    return _expand(file, path, {**file.set, **own}, tuple(pretrainings))
+
+
+def _told_apart(overrides: Mapping[str, Any], file: _File, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fields of the runs, and those of the pretrainings, without their prefix."""
+    prefix = "pretrain."
+    of_pretrainings = {name.removeprefix(prefix): value for name, value in overrides.items() if name.startswith(prefix)}
+    if of_pretrainings and file.pretrain is None:
+        raise SpecError(f"{path} pretrains nothing", fix=f"leave {prefix}{next(iter(of_pretrainings))} out")
+    return {name: value for name, value in overrides.items() if not name.startswith(prefix)}, of_pretrainings
 
 
 def parse_encoders(texts: Iterable[str]) -> list[str | dict[str, Any]]:
@@ -161,10 +185,17 @@ def _called(spec: RunSpec) -> str:
     return card.name if card else spec.encoder
 
 
-def _expand(file: _File, path: Path, common: dict[str, Any]) -> Study:
+def _expand(file: _File, path: Path, common: dict[str, Any], pretrainings: tuple[PretrainSpec, ...]) -> Study:
     own = _own_settings(file)
     names = _setting_names(file)
     encoders = _encoders(file)
+    for one in pretrainings:
+        if one.encoder in encoders:
+            raise SpecError(
+                f'the encoder "{one.encoder[:120]}" stands twice', fix="give one of them a `name` of its own"
+            )
+        encoders[one.encoder] = {"encoder": one.architecture, "weights": f"{one.encoder}.safetensors"}
+    waiting = {one.encoder: AFTER_PRETRAINING for one in pretrainings}
     asked = len(encoders) * len(names) * len(file.seeds)
     if asked > MAX_RUNS:
         raise SpecError(f"{path} asks for {asked} runs", wanted=f"at most {MAX_RUNS}")
@@ -178,11 +209,11 @@ def _expand(file: _File, path: Path, common: dict[str, Any]) -> Study:
             except SpecError as error:
                 raise SpecError(f"{path}, {encoder} under {name}: {error}") from error
             if spec is not None:
-                cells.append(Cell(encoder, name, spec))
+                cells.append(Cell(encoder, name, spec, waiting.get(encoder, "")))
             elif seed == file.seeds[0]:
                 absent.append((encoder, name))
     source = path.read_text(encoding="utf-8")
-    return Study(file.name or path.stem, file.about, tuple(cells), tuple(absent), source)
+    return Study(file.name or path.stem, file.about, tuple(cells), tuple(absent), source, pretrainings)
 
 
 def _own_settings(file: _File) -> dict[str, Setting]:
@@ -227,6 +258,10 @@ def _encoders(file: _File) -> dict[str, dict[str, Any]]:
         else:
             name, fields = entry, {"encoder": CARDS[entry].reference if entry in CARDS else entry}
         if name in encoders:
-            raise SpecError(f'the encoder "{name[:120]}" stands twice', fix="give one of them a `name` of its own")
+            raise _twice(name)
         encoders[name] = fields
     return encoders
+
+
+def _twice(encoder: str) -> SpecError:
+    return SpecError(f'the encoder "{encoder[:120]}" stands twice', fix="give one of them a `name` of its own")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar, cast
+from typing import ClassVar, NamedTuple, Protocol, TypeVar, cast
 
 from segrank.counts import BOUNDARY, CALIBRATION
 from segrank.encoders.reference import encoder_digests
@@ -24,6 +24,40 @@ _ALSO = [(), (BOUNDARY,), (CALIBRATION,), (BOUNDARY, CALIBRATION)]
 """What an evaluation may have counted besides and still be the one that was asked for."""
 
 
+class AnySpec(Protocol):
+    """What a folder's spec.json says is to be done there, as far as a coordinator cares."""
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    def model_dump_json(self, *, indent: int) -> str: ...
+
+
+class AnyUnit(Protocol):
+    """What a coordinator brings home: a run, or a pretraining. The fields are those of `Unit`."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def evaluations(self) -> tuple[str, ...]: ...
+
+    @property
+    def encoder(self) -> str: ...
+
+    @property
+    def settings(self) -> tuple[str, ...]: ...
+
+    @property
+    def spec(self) -> AnySpec: ...
+
+
 @dataclass(frozen=True)
 class Unit:
     """One run of a study with the evaluation that it is for: what an executor starts."""
@@ -38,6 +72,7 @@ class Unit:
     """Several if they come to the same."""
     spec: RunSpec
     """Its precision resolved, its paths absolute."""
+    kind: ClassVar[str] = "run"
 
 
 @dataclass(frozen=True)
@@ -74,6 +109,9 @@ def units_of(study: Study, *, device: str = "auto", root: str | os.PathLike[str]
     units: dict[tuple[str, str], Unit] = {}
     missing = []
     for cell in study.cells:
+        if cell.waits_for:
+            missing.append(Missing(cell.encoder, cell.setting, cell.spec, cell.waits_for))
+            continue
         try:
             unit = _unit(cell, device, root, once)
         except SegrankError as error:

@@ -1,6 +1,7 @@
 """The unit of work: one run folder, gone on with wherever it stands. Whatever ends it, the same command goes on.
 
     python -m segrank work STORE/runs/<key>
+    python -m segrank work STORE/pretraining/<key>
 
 `spec.json` in the folder says what to run. torch is imported when the run begins.
 """
@@ -14,7 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from segrank.errors import ClaimError, SegrankError, StoreError
+from segrank.pretrain.needed import check_lightly
+from segrank.pretrain.spec import PretrainSpec
+from segrank.pretrain.store import PRETRAINING
 from segrank.progress import Reporter
+from segrank.record import Status
 from segrank.spec import RunSpec
 from segrank.study.tries import Try, forget
 
@@ -26,7 +31,7 @@ def work(run: Path, *, reporter: Reporter, **how: Any) -> int:
     """Do the run in this folder, or go on with it, or find it done.
 
     Args:
-        run: STORE/runs/<key>, with a spec.json whose run has that key.
+        run: STORE/runs/<key> or STORE/pretraining/<key>, with a spec.json that comes to that key.
         reporter: where progress goes besides the folder.
         how: as for `segrank.run`: root, device, devices, workers and so on.
 
@@ -63,17 +68,30 @@ def work(run: Path, *, reporter: Reporter, **how: Any) -> int:
 
 
 def _work(run: Path, reporter: Reporter, how: dict[str, Any]) -> int:
+    pretraining = run.parent.name == PRETRAINING
     try:
-        spec = RunSpec.model_validate_json((run / "spec.json").read_bytes())
+        spec = (PretrainSpec if pretraining else RunSpec).model_validate_json((run / "spec.json").read_bytes())
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{run / 'spec.json'} cannot be read: {' '.join(str(error).split())[:400]}",
             fix="start the study again: it writes that file",
         ) from error
-    from segrank.runner import run as run_spec
+    status = (_pretrain if pretraining else _run)(spec, store=run.parents[1], key=run.name, reporter=reporter, **how)
+    return STOPPED if status == "interrupted" else DONE
 
-    record = run_spec(spec, store=run.parents[1], key=run.name, reporter=reporter, **how)
-    return STOPPED if record.status == "interrupted" else DONE
+
+def _run(spec: Any, **how: Any) -> Status:
+    from segrank.runner import run
+
+    return run(spec, **how).status
+
+
+def _pretrain(spec: Any, *, micro_batch: int | None = None, keep_weights: bool = True, **how: Any) -> Status:
+    """Its batches are not split, and its weights are what it is for: these options are of runs alone."""
+    check_lightly()
+    from segrank.pretrain.runner import pretrain
+
+    return pretrain(spec, **how).status
 
 
 def _told(error: BaseException) -> str:

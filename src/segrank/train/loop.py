@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,8 +14,8 @@ from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor
 
-from segrank.errors import SegrankError, TrainingError
-from segrank.ranks import agree
+from segrank.errors import TrainingError
+from segrank.ranks import agreed
 from segrank.train.optim import is_out_of_memory, poly, set_lr
 from segrank.train.segmenter import Segmenter
 from segrank.train.step_clock import Part, StepClock
@@ -73,7 +73,7 @@ def train(
     if progress.step in evaluate_at:  # a run that was stopped between its checkpoint there and the evaluation
         on_evaluate(progress.step)
     saved_at = waited_from = time.monotonic()
-    for images, labels in _agreed(fabric, batches):
+    for images, labels in agreed(fabric, batches):
         started = time.monotonic()
         progress.data_wait_s += started - waited_from
         set_lr(optimizer, poly(progress.step, steps, poly_power))
@@ -165,18 +165,3 @@ def _add(seconds: dict[Part, float], progress: Progress) -> None:
     progress.encoder_s += seconds["encoder"]
     progress.decoder_s += seconds["decoder"]
     progress.optimizer_s += seconds["optimizer"]
-
-
-def _agreed(fabric: Fabric, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches, each once every rank has its own: what one rank fails at, all of them raise."""
-    iterator = iter(batches)
-    while True:
-        batch, error = None, None
-        try:
-            batch = next(iterator, None)
-        except SegrankError as caught:
-            error = caught
-        agree(fabric, error)
-        if batch is None:
-            return
-        yield batch

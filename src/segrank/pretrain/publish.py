@@ -1,0 +1,38 @@
+"""Pretrained encoders on their way out of a store: by name, small, with their cards. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+
+from segrank.attempt import WEIGHTS
+from segrank.cards.own import card_file
+from segrank.errors import StoreError
+from segrank.files import write_whole
+from segrank.pretrain.record import PretrainRecord
+from segrank.pretrain.store import PretrainStore
+
+
+def copy_encoders(records: Iterable[PretrainRecord], store: PretrainStore, folder: Path) -> None:
+    """Write NAME.safetensors in half precision, and NAME.card.json, for each of these pretrainings.
+
+    Half precision keeps 3 digits of a weight, and a file half as large.
+
+    Raises:
+        StoreError: the folder cannot be written, or a weight is too large for half precision.
+    """
+    for record in records:
+        weights = store.run_folder(record.key) / WEIGHTS
+        target = folder / f"{record.spec.encoder}.safetensors"
+        tensors = {name: value.astype(np.float16) for name, value in safetensors.numpy.load_file(weights).items()}
+        if not all(np.isfinite(value).all() for value in tensors.values()):
+            raise StoreError(f"{weights} has values over 65504", fix="copy that file as it is")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(target, safetensors.numpy.save(tensors))
+            write_whole(card_file(target), card_file(weights).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise StoreError(f"{target} cannot be written: {error}", fix="choose another folder") from error
