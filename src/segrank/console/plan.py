@@ -13,6 +13,7 @@ import polars as pl
 
 from segrank.console.output import out
 from segrank.console.tables import print_table
+from segrank.pretrain.spec import PretrainSpec
 from segrank.progress import plain
 from segrank.report.sheets.written import csv_text
 from segrank.study.plan import PlannedRun, StudyPlan, Total
@@ -51,8 +52,10 @@ def headline(plan: StudyPlan) -> str:
     """`paper: 80 runs on cpu of host: 3 done, 77 waiting`."""
     counted = Counter(run.status for run in plan.runs)
     standing = ", ".join(f"{number} {status}" for status, number in counted.most_common())
-    several = "" if len(plan.runs) == 1 else "s"
-    return f"{plan.name}: {len(plan.runs)} run{several} on {plan.place}: {standing or 'none'}"
+    first = sum(isinstance(run.spec, PretrainSpec) for run in plan.runs)
+    pretrainings = f"{first} pretraining{'s' * (first != 1)} and " * (first > 0)
+    runs = len(plan.runs) - first
+    return f"{plan.name}: {pretrainings}{runs} run{'s' * (runs != 1)} on {plan.place}: {standing or 'none'}"
 
 
 def _of_settings(plan: StudyPlan) -> tuple[list[str], list[list[str]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from segrank.cards import card_of
+from segrank.cards import CARDS, card_of
 from segrank.encoders.small import SMALL
 from segrank.spec import parse_reference
 
@@ -12,6 +12,8 @@ _HARMLESS = {"num_heads", "use_abs_pos_emb", "use_fc_norm"}
 """Options of timm's models that change neither FLOPs nor, by much, parameters."""
 _BLOCK = 12
 """A block has this times dim^2 parameters: 4 dim^2 of its attention and 8 dim^2 of an MLP that widens four times."""
+_BY_ARCHITECTURE = {card.timm.partition(".")[0]: card for card in CARDS.values()}
+"""timm's name without its tag, which tells of weights alone."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def transformer_of(encoder: str) -> Transformer | None:
         dim, depth = int(options["embed_dim"]), int(options["depth"])
         has_table = options.get("use_abs_pos_emb", True) is not False
         return Transformer(dim, depth, _BLOCK * dim**2 * depth, position_table=has_table)
-    card = card_of(f"timm:{name}")
+    card = card_of(f"timm:{name}") or _BY_ARCHITECTURE.get(name.partition(".")[0])
     if changed or card is None or card.depth is None:
         return None
     outside = (3 * card.patch**2 + card.grid**2) * card.dim

@@ -7,13 +7,15 @@ import math
 import os
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from segrank.cards import card_of
 from segrank.encoders.whereabouts import Whereabouts, whereabouts
+from segrank.pretrain.spec import PretrainSpec
+from segrank.pretrain.store import PretrainStore
 from segrank.progress import Reporter, Silent
 from segrank.spec import RunSpec
 from segrank.store import Store
@@ -23,9 +25,13 @@ from segrank.study.images import Datasets
 from segrank.study.observations import Observation, observations_in, place_of, took_s, traits_of
 from segrank.study.predict import Prediction, Predictor
 from segrank.study.predictions import Accuracy, accuracies, past_ratios, save_predictions
+from segrank.study.pretraining_cost import predict_pretraining, pretraining_s, seen_in
+from segrank.study.pretrainings import PretrainingUnits, pretraining_units, with_weights
 from segrank.study.state import read_state
-from segrank.study.study import Study
+from segrank.study.study import AFTER_PRETRAINING, Study
 from segrank.study.unit import Units, units_of
+
+S = TypeVar("S")
 
 _LOOKED_AT = 3
 """Finished runs of a kind whose records are read."""
@@ -33,15 +39,15 @@ _LOOKED_AT = 3
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run of a study."""
+    """A run of a study, or one of the pretrainings that come first."""
 
     key: str
     """Empty if it cannot be told here, since something that it reads is missing."""
     encoder: str
     """As the study calls it."""
     settings: tuple[str, ...]
-    spec: RunSpec
-    """Its precision resolved."""
+    spec: RunSpec | PretrainSpec
+    """Its precision resolved; a pretraining is planned like a run."""
     status: str
     """As `State.status`, or `missing`."""
     step: int
@@ -144,6 +150,7 @@ def plan_study(
     *,
     store: str | os.PathLike[str],
     units: Units | None = None,
+    pretrainings: PretrainingUnits | None = None,
     root: str | os.PathLike[str] | None = None,
     device: str = "auto",
     jobs: int | None = None,
@@ -156,7 +163,7 @@ def plan_study(
     Args:
         study: what is to be run.
         store: the results folder, whose finished runs tell how long things take.
-        units: its runs, where they are known already.
+        units, pretrainings: its runs and pretrainings, where they are known already.
         root: the folder with the archives of named datasets; by default $SEGRANK_DATA.
         device: that the runs will be on: `auto`, `cpu` or `cuda`.
         jobs: runs at once; by default one for each GPU, one on a CPU.
@@ -169,7 +176,9 @@ def plan_study(
         SpecError: there is no such device.
     """
     device, results = device_for(device), Store(store)
-    units = units or units_of(study, device=device, root=root)
+    pretrained = PretrainStore(store)
+    first = pretrainings or pretraining_units(study.pretrainings, device=device, root=root)
+    units = units or units_of(with_weights(study, first, pretrained), device=device, root=root)
     datasets = Datasets(root)
     found = _look(results, units, device)
     mine = {(one.spec.eval_dataset or one.spec.dataset, one.spec.eval_split) for one in found}
@@ -190,7 +199,22 @@ def plan_study(
     ratios = past_ratios(results, place)
     past = {basis: [math.log(ratio) for ratio in values] for basis, values in ratios.items()}
     predictor = Predictor(seen, place, device, datasets.scored, past=past, keep_weights=keep_weights)
-    runs = tuple(
+    before = seen_in(pretrained) if study.pretrainings else []
+    planned = [
+        PlannedRun(
+            key=one.key,
+            encoder=one.encoder,
+            settings=one.settings,
+            spec=one.spec,
+            status=one.status,
+            step=one.step,
+            took_s=pretraining_s(pretrained, one.key) if one.status == "done" else None,
+            prediction=predict_pretraining(one.spec, before, predictor),
+            reason=one.reason,
+        )
+        for one in _look_first(pretrained, study, first, device)
+    ]
+    planned += [
         PlannedRun(
             key=run.key,
             encoder=run.encoder,
@@ -203,7 +227,8 @@ def plan_study(
             reason=run.reason,
         )
         for run in found
-    )
+    ]
+    runs = tuple(planned)
     todo = _unlike([run.spec for run in found if run.status != "done"], seen, place, {"run", "calibration"})
     return StudyPlan(
         name=study.name,
@@ -213,7 +238,7 @@ def plan_study(
         slots=jobs or (max(1, len(visible_gpus())) if device == "cuda" else 1),
         runs=runs,
         absent=study.absent,
-        needs=tuple(_needs(runs, datasets)),
+        needs=tuple(_needs(runs, datasets, {one.encoder for one in study.pretrainings})),
         accuracy=tuple(accuracies(ratios)),
         free_gib=_free_gib(results.folder),
         uncalibrated=len(representatives(todo, datasets)),
@@ -228,37 +253,50 @@ def keep_plan(study: Study, units: Units, *, store: Store, root: str | os.PathLi
     """
     if all(read_state(store.run_folder(unit.key), unit.evaluations).status == "done" for unit in units.units):
         return
-    plan = plan_study(study, units=units, store=store.folder, root=root, device=device)
+    plan = plan_study(study, units=units, pretrainings=PretrainingUnits(), store=store.folder, root=root, device=device)
     predicted = {
         run.key: (run.prediction, run.status != "waiting") for run in plan.runs if run.key and run.status != "done"
     }
     save_predictions(store, plan.name, plan.place, predicted)
 
 
-class _Found(NamedTuple):
-    """A run as it stands."""
+class _Found(NamedTuple, Generic[S]):
+    """A run or a pretraining as it stands."""
 
     key: str
     encoder: str
     settings: tuple[str, ...]
-    spec: RunSpec
+    spec: S
     status: str
     step: int
     reason: str
 
 
-def _look(store: Store, units: Units, device: str) -> list[_Found]:
+def _look_first(store: PretrainStore, study: Study, first: PretrainingUnits, device: str) -> list[_Found[PretrainSpec]]:
+    found = []
+    for unit in first.units:
+        state = read_state(store.run_folder(unit.key), ())
+        found.append(_Found(unit.key, unit.encoder, unit.settings, unit.spec, state.status, state.step, state.error))
+    for spec in study.pretrainings:
+        if why := first.refused.get(spec.encoder):
+            spec = spec.model_copy(update={"precision": precision_for(spec, device)})
+            found.append(_Found("", spec.encoder, ("pretraining",), spec, "missing", 0, why))
+    return found
+
+
+def _look(store: Store, units: Units, device: str) -> list[_Found[RunSpec]]:
     found = []
     for unit in units.units:
         state = read_state(store.run_folder(unit.key), unit.evaluations)
         found.append(_Found(unit.key, unit.encoder, unit.settings, unit.spec, state.status, state.step, state.error))
     for one in units.missing:
         spec = one.spec.model_copy(update={"precision": precision_for(one.spec, device)})
-        found.append(_Found("", one.encoder, (one.setting,), spec, "missing", 0, one.reason))
+        status = "waiting" if one.reason == AFTER_PRETRAINING else "missing"
+        found.append(_Found("", one.encoder, (one.setting,), spec, status, 0, one.reason))
     return found
 
 
-def _some_of_each(done: Sequence[_Found]) -> list[str]:
+def _some_of_each(done: Sequence[_Found[RunSpec]]) -> list[str]:
     """Keys of a few runs of each kind."""
     kinds: dict[object, list[str]] = {}
     for run in done:
@@ -292,8 +330,9 @@ def _wall_s(times: Sequence[float], slots: int) -> float:
     return max(free_at)
 
 
-def _needs(runs: Sequence[PlannedRun], datasets: Datasets) -> list[Need]:
-    """Datasets and weights that are not here, then whatever else keeps a run from being started."""
+def _needs(runs: Sequence[PlannedRun], datasets: Datasets, pretrained: Container[str]) -> list[Need]:
+    """Datasets and weights that are not here, then whatever else keeps a run from being started. Weights of encoders
+    that are `pretrained` by the study are no need of it."""
     wanting: dict[tuple[str, str], list[PlannedRun]] = {}
     on_hub: dict[str, list[PlannedRun]] = {}
     looked: dict[tuple[str, str], Whereabouts] = {}
@@ -301,11 +340,18 @@ def _needs(runs: Sequence[PlannedRun], datasets: Datasets) -> list[Need]:
         if run.status == "done":
             continue
         spec, explained = run.spec, False
+        if isinstance(spec, PretrainSpec):
+            if run.status == "missing":
+                why = datasets.look(spec.dataset, spec.split).missing or run.reason
+                wanting.setdefault((f"dataset {spec.dataset}", why), []).append(run)
+            continue
         of_data = {spec.dataset: spec.train_split, spec.eval_dataset or spec.dataset: spec.eval_split}
         for dataset, split in of_data.items():
             if why := datasets.look(dataset, split).missing:
                 wanting.setdefault((f"dataset {dataset}", why), []).append(run)
                 explained = True
+        if run.encoder in pretrained:
+            continue
         pair = spec.encoder, spec.weights
         at = looked[pair] = looked.get(pair) or whereabouts(*pair)
         if at.status == "missing" and at.on_hub:

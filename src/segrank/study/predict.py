@@ -30,7 +30,7 @@ from segrank.train.micro_batch import usual_micro_batch
 Basis = Literal["runs like it", "a calibration like it", "runs, by FLOPs", "calibrations, by FLOPs", "nothing"]
 """What a predicted time rests on."""
 
-_ASSUMED: dict[Basis, float] = {
+ASSUMED_SPREAD: dict[Basis, float] = {
     "runs like it": 0.1, "a calibration like it": 0.2, "runs, by FLOPs": 0.3, "calibrations, by FLOPs": 0.3,
     "nothing": math.inf,
 }  # fmt: skip
@@ -238,7 +238,7 @@ class Predictor:
         if len(past) >= _ENOUGH:
             logs, around = past, 0.0
         if len(logs) < _ENOUGH:
-            return _ASSUMED[basis]
+            return ASSUMED_SPREAD[basis]
         centre = sum(logs) / len(logs) if around is None else around
         return max(0.02, math.sqrt(sum((log - centre) ** 2 for log in logs) / (len(logs) - (around is None))))
 
