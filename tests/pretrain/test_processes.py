@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -42,7 +43,9 @@ def command(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
 
 def test_two_processes_give_the_pretraining_of_one_and_its_encoder_goes_by_name(tmp_path: Path) -> None:
     (tmp_path / "two.yaml").write_text(TEXT.format(dataset="scenes?size=48&train=10"))
-    done = command(tmp_path, "--devices", "2", "--only", "supervised", "--into", str(tmp_path / "copies"))
+    done = command(
+        tmp_path, "--devices", "2", "--only", "supervised", "--into", str(tmp_path / "copies"), "--licence", "mit"
+    )
     assert done.returncode == 0, done.stderr
     assert "1 pretraining: 1 done" in done.stdout
     [spec] = read_pretrainings(tmp_path / "two.yaml")[:1]
@@ -65,9 +68,10 @@ def test_two_processes_give_the_pretraining_of_one_and_its_encoder_goes_by_name(
     copy = load_file(tmp_path / "copies/supervised-0.safetensors")
     assert {value.dtype for value in copy.values()} == {torch.float16}
     assert all(torch.equal(copy[name], value.half()) for name, value in weights[1].items() if "qkv.bias" not in name)
-    assert (tmp_path / "copies/supervised-0.card.json").read_text() == (
-        tmp_path / "store/pretraining" / one.key / "weights.card.json"
-    ).read_text()
+    own = tmp_path / "store/pretraining" / one.key / "weights.card.json"
+    cards = [json.loads(path.read_text()) for path in (own, tmp_path / "copies/supervised-0.card.json")]
+    assert (cards[0].pop("licence"), cards[1].pop("licence")) == ("own", "mit")
+    assert cards[0] == cards[1]
 
 
 def test_an_image_that_one_process_cannot_read_is_the_error_of_both(tmp_path: Path) -> None:

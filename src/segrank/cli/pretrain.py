@@ -32,7 +32,12 @@ from segrank.study.state import TRIES
 
 
 def pretrain(
-    file: Annotated[Path, typer.Argument(metavar="OBJECTIVES.yaml", help="Objectives, seeds and what they share.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="OBJECTIVES.yaml|STUDY", help="Objectives, seeds and what they share, or a study that has some."
+        ),
+    ],
     assignments: SetOption = [],  # noqa: B006
     only: Annotated[
         list[str], typer.Option(metavar="NAME", help="This objective of the file alone; can be repeated.")
@@ -41,6 +46,7 @@ def pretrain(
         Path | None,
         typer.Option(metavar="FOLDER", help="Copy the encoders there by name, with their cards, in half precision."),
     ] = None,
+    licence: Annotated[str, typer.Option(help="Of these copies, as their cards say it.")] = "own",
     store: StoreOption = Path(DEFAULT_STORE),
     root: RootOption = None,
     device: DeviceOption = "auto",
@@ -73,7 +79,7 @@ def pretrain(
     The same command goes on after a stop, and finds what is done. It needs `pip install 'segrank[pretrain]'`. To rank
     what comes of it in one go, see `segrank study objectives`.
 
-    Example: `segrank pretrain examples/objectives.yaml --only pixel-mim --set steps=2000`
+    Examples: `segrank pretrain mine.yaml --only pixel-mim --set steps=2000`, `segrank pretrain objectives --root /data`
     """
     from segrank.console.pretrain import print_pretrainings
     from segrank.console.study import StudyBoard, print_result
@@ -85,7 +91,9 @@ def pretrain(
     from segrank.spec import parse_overrides
     from segrank.study.engines import engine
     from segrank.study.run_study import pretrain_all
+    from segrank.study.study import study_file
 
+    file = study_file(source)
     chosen = read_pretrainings(file, parse_overrides(assignments))
     names = list(dict.fromkeys(one.called for one in chosen))
     for name in only:
@@ -117,6 +125,6 @@ def pretrain(
     records = [record for unit in result.pretrainings if (record := results.published(unit.key))]
     print_pretrainings(records, store)
     if into is not None:
-        copy_encoders(records, results, into)
+        copy_encoders(records, results, into, licence=licence)
     if not result.ok:
         raise typer.Exit(130 if result.stopped else 1)

@@ -169,7 +169,8 @@ class _File(BaseModel):
 
 
 def read_pretrainings(path: str | Path, overrides: Mapping[str, Any] | None = None) -> list[PretrainSpec]:
-    """All pretrainings of a YAML file, the objectives of one seed before those of the next.
+    """All pretrainings of a YAML file, the objectives of one seed before those of the next; of a study's file, those
+    that it begins with.
 
         set: {architecture: "timm:vit_tiny_patch16_224", dataset: scenes, steps: 5000}
         objectives: [pixel-mim, contrastive, {pixel-mim-half: {objective: pixel-mim, mask_ratio: 0.5}}]
@@ -182,7 +183,10 @@ def read_pretrainings(path: str | Path, overrides: Mapping[str, Any] | None = No
     Raises:
         SpecError: what it says cannot be done; the message names the objective.
     """
-    return pretrainings_of(read_yaml(Path(path)), Path(path), overrides)
+    content = read_yaml(Path(path))
+    if "encoders" in content and "pretrain" not in content:
+        raise SpecError(f"{path} is a study that pretrains nothing", wanted="a file that names objectives")
+    return pretrainings_of(content.get("pretrain", content), Path(path), overrides)
 
 
 def pretrainings_of(

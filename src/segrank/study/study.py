@@ -86,6 +86,25 @@ def shipped_studies() -> list[str]:
     return sorted(path.stem for path in STUDIES.glob("*.yaml"))
 
 
+def study_file(source: str | Path) -> Path:
+    """The file of a study that comes with segrank, by its name, or the file that is named.
+
+    Raises:
+        SpecError: there is neither.
+    """
+    path = STUDIES / f"{source}.yaml"
+    if "/" in str(source) or not path.is_file():
+        path = Path(source)
+        if not path.is_file():
+            shipped = shipped_studies()
+            raise SpecError(
+                f"there is no study {str(source)[:200]}",
+                wanted=f"a YAML file, or one of {', '.join(shipped)}",
+                fix=nearest(str(source), shipped),
+            )
+    return path
+
+
 def read_study(
     source: str | Path, overrides: Mapping[str, Any] | None = None, encoders: Sequence[str | Mapping[str, Any]] = ()
 ) -> Study:
@@ -112,16 +131,7 @@ def read_study(
     Raises:
         SpecError: what the study says cannot be run; the message names the cell.
     """
-    path = STUDIES / f"{source}.yaml"
-    if "/" in str(source) or not path.is_file():
-        path = Path(source)
-        if not path.is_file():
-            shipped = shipped_studies()
-            raise SpecError(
-                f"there is no study {str(source)[:200]}",
-                wanted=f"a YAML file, or one of {', '.join(shipped)}",
-                fix=nearest(str(source), shipped),
-            )
+    path = study_file(source)
     content = read_yaml(path)
     if odd := [key for key in content if not isinstance(key, str)]:
         raise SpecError(f"{path} has the key {str(odd[0])[:80]}", wanted=", ".join(_File.model_fields))
