@@ -19,6 +19,7 @@ from segrank.encoders.build import build_encoder
 from segrank.encoders.reference import card_of_weights
 from segrank.errors import SpecError, WeightsError
 from segrank.pretrain import session
+from segrank.pretrain.network import build_network
 from segrank.pretrain.optim import lr_share
 from segrank.pretrain.runner import pretrain
 from segrank.pretrain.spec import PretrainSpec, read_pretrainings
@@ -82,6 +83,17 @@ def test_what_is_done_is_found_and_its_encoder_is_one_like_any_other(tmp_path: P
     card_file(weights).write_text('{"name": 3}')
     with pytest.raises(WeightsError, match="no card"):
         card_of_weights(spec.architecture, str(weights))
+
+
+def test_none_is_what_all_objectives_begin_with(tmp_path: Path) -> None:
+    record = pretrain(PretrainSpec(objective="none", **FIELDS), store=tmp_path, device="cpu")
+    saved = safetensors.torch.load_file(tmp_path / "pretraining" / record.key / "weights.safetensors")
+    begun = build_network(PretrainSpec(objective="contrastive", **FIELDS)).vit.state_dict()
+    assert saved.keys() == begun.keys()
+    assert all(torch.equal(value, begun[name]) for name, value in saved.items())
+    card = record.card
+    assert (card["objective"], card["images_seen_m"], card["data"], card["licence"]) == ("none", 0, [], "none")
+    assert (card["family"], card["pretraining_seed"]) == ("none", 0)
 
 
 def test_a_file_names_objectives_seeds_and_what_they_share(tmp_path: Path) -> None:

@@ -99,6 +99,8 @@ class Card:
     last stage alone."""
     images_seen_m: float | None = None
     """Images that went by on these data, repeats counted, in millions, to two or three digits."""
+    pretraining_seed: int | None = None
+    """Of an encoder that was pretrained several times, which of them it is."""
     initialised_from: str | None = None
     """Name of the card from whose weights training began."""
     distilled_from: tuple[str, ...] = ()

@@ -76,6 +76,8 @@ def pretrain(
 
     - `promptable`: the mask of what was clicked, whatever its class
 
+    - `none`: the weights that all of them begin with
+
     The same command goes on after a stop, and finds what is done. It needs `pip install 'segrank[pretrain]'`. To rank
     what comes of it in one go, see `segrank study objectives`.
 

@@ -76,7 +76,6 @@ def report(
     from segrank.cli.study_page import print_page
     from segrank.console.output import out as output
     from segrank.progress import ConsoleReporter, plain
-    from segrank.ranking.table import results_of
     from segrank.report.export import DEFAULT_OUT, export
     from segrank.report.figures.figure import SIZES
     from segrank.report.study import read_parts, read_study
@@ -91,7 +90,7 @@ def report(
     with ConsoleReporter() as reporter:
         study = read_study(
             results,
-            along=results_of(results.store, final=False) if results.store else None,
+            along=asked.along(results),
             metrics=asked.metrics,
             where=asked.where,
             across=across,

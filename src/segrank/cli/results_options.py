@@ -83,6 +83,13 @@ class Asked:
     ]
     same: Annotated[list[str], typer.Option(metavar="NAME", help="Of a file: a column in which rows have to agree.")]
     delimiter: Annotated[str, typer.Option(help="Of a CSV: by default a comma; TAB for tabs.")]
+    pretraining_seeds: Annotated[
+        bool,
+        typer.Option(
+            "--pretraining-seeds",
+            help="Encoders of `segrank pretrain` with one objective count as one, with the seeds of their pretraining.",
+        ),
+    ]
     several: bool
     """The verb takes several metrics, with commas between them."""
 
@@ -99,7 +106,22 @@ class Asked:
 
     def results(self, source: Path | None = None) -> Results:
         """A store's runs, or a file's rows; of `source`, if it is another one."""
-        return open_results(source or self.source, self.metrics, self.column, self.same, self.delimiter)
+        return self._asked_for(
+            open_results(source or self.source, self.metrics, self.column, self.same, self.delimiter)
+        )
+
+    def along(self, results: Results) -> Results | None:
+        """The evaluations along the way of the same store; a file has none."""
+        from segrank.ranking.table import results_of
+
+        return self._asked_for(results_of(results.store, final=False)) if results.store else None
+
+    def _asked_for(self, results: Results) -> Results:
+        if not self.pretraining_seeds:
+            return results
+        from segrank.ranking.pretraining_seeds import by_pretraining_seed
+
+        return by_pretraining_seed(results)
 
     def print(self, report: Report) -> None:
         from segrank.console.report import print_report
@@ -109,7 +131,7 @@ class Asked:
 
 _DEFAULTS: dict[str, Any] = {
     "source": Path(DEFAULT_STORE), "metric": "", "where": [], "form": "table", "resamples": 10_000, "seed": 0,
-    "group_images": "", "column": [], "same": [], "delimiter": "",
+    "group_images": "", "column": [], "same": [], "delimiter": "", "pretraining_seeds": False,
 }  # fmt: skip
 _FIRST = 3
 """Of these, which stand before a verb's own options."""

@@ -12,6 +12,7 @@ _WHAT: dict[Objective, tuple[str, Mim, tuple[Supervision, ...], str]] = {
     "abstract-mim": ("masked patches: features of a moving average of itself (data2vec)", "abstract", (), "2202.03555"),
     "self-distillation": ("self-distillation between views (DINO)", "none", (), "2104.14294"),
     "contrastive": ("two views of an image against other images (SimCLR)", "none", (), "2002.05709"),
+    "none": ("none", "none", (), "2404.12172"),
     "promptable": ("the mask of what was clicked, whatever its class (after SAM)", "none", ("masks",), "2304.02643"),
 }
 """Objective -> what it trains to do, masked image modelling, human signals, the paper that it comes from."""
@@ -27,6 +28,8 @@ def card_of_pretraining(record: PretrainRecord, *, dataset: str, parameters: int
     """
     spec = record.spec
     objective, mim, supervision, paper = _WHAT[spec.objective]
+    trained = spec.objective != "none"
+    budget = f"{spec.steps} steps of {spec.batch_size} images, " * trained
     return Card(
         name=spec.encoder,
         family=spec.called,
@@ -42,11 +45,12 @@ def card_of_pretraining(record: PretrainRecord, *, dataset: str, parameters: int
         contrastive=False,  # of images against texts
         self_distillation=spec.objective in ("self-distillation", "abstract-mim"),
         promptable=spec.objective == "promptable",
-        data=(dataset,),
-        images_seen_m=spec.steps * spec.batch_size / 1e6,
-        licence="own",
+        data=(dataset,) * trained,
+        images_seen_m=spec.steps * spec.batch_size / 1e6 * trained,
+        pretraining_seed=spec.seed,
+        licence="own" if trained else "none",
         paper=paper,
         year=2000 + int(paper[:2]),
         publisher="pretrained with segrank",
-        notes=(f"pretraining {record.key}: {spec.steps} steps of {spec.batch_size} images, seed {spec.seed}",),
+        notes=(f"pretraining {record.key}: {budget}seed {spec.seed}",),
     )

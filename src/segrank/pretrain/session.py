@@ -27,7 +27,7 @@ from segrank.errors import TrainingError
 from segrank.files import write_whole
 from segrank.pretrain.card import card_of_pretraining
 from segrank.pretrain.health import CHECKS, health, probe_images, warning
-from segrank.pretrain.network import build_network
+from segrank.pretrain.network import Network, build_network
 from segrank.pretrain.objectives import OBJECTIVES, Objective
 from segrank.pretrain.optim import adamw, lr_share
 from segrank.pretrain.record import Health, PretrainRecord
@@ -86,6 +86,8 @@ class Session:
         spec, fabric = self.spec, self.fabric
         network = build_network(spec)
         self.parameters, self.dim = sum(p.numel() for p in network.parameters()), network.dim
+        if spec.objective == "none":
+            return self._publish(network)
         way = OBJECTIVES[spec.objective]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(spec.seed)
@@ -111,7 +113,7 @@ class Session:
             record = self._end("interrupted")
             fabric.barrier()
             return record
-        return self._publish(objective)
+        return self._publish(objective.learnt)
 
     def _train(
         self,
@@ -180,12 +182,10 @@ class Session:
             state = capture(self.fabric, objective, optimizer, vars(self.progress), self.started)
             checkpoint.save(self.attempt.folder, self.progress.step, state)
 
-    def _publish(self, objective: Objective) -> PretrainRecord:
+    def _publish(self, network: Network) -> PretrainRecord:
         if self.fabric.is_global_zero:
             self.attempt.check()
-            tensors = {
-                name: value.detach().cpu().contiguous() for name, value in objective.learnt.vit.state_dict().items()
-            }
+            tensors = {name: value.detach().cpu().contiguous() for name, value in network.vit.state_dict().items()}
             write_whole(self.attempt.folder / WEIGHTS, safetensors.torch.save(tensors))
             record = self._record("ok")
             card = card_file(self.attempt.store.run_folder(record.key) / WEIGHTS)

@@ -24,7 +24,7 @@ from segrank.spec import Crop, Precision, files_beside, parse_reference, spec_er
 SCHEMA = 1
 """Part of every key; raised only when an unchanged spec would come to mean another pretraining."""
 
-Objective = Literal["supervised", "pixel-mim", "abstract-mim", "self-distillation", "contrastive", "promptable"]
+Objective = Literal["supervised", "pixel-mim", "abstract-mim", "self-distillation", "contrastive", "promptable", "none"]
 
 OBJECTIVE_FIELDS: dict[str, tuple[Objective, ...]] = {
     "mask_ratio": ("pixel-mim", "abstract-mim"),
@@ -56,7 +56,7 @@ class PretrainSpec(BaseModel):
     objective: Objective
     """What is learnt from the images: `supervised` (which classes an image shows), `pixel-mim` (MAE), `abstract-mim`
     (data2vec: features of a slowly moving copy), `self-distillation` (DINO), `contrastive` (SimCLR), `promptable` (the
-    mask of the thing that was clicked)."""
+    mask of the thing that was clicked). `none`: nothing, the weights that all of them begin with."""
     architecture: str = Field(default="timm:vit_tiny_patch16_224", max_length=4400)
     """`timm:NAME?k=v` of a plain vision transformer with a table of positions. It starts from random weights."""
     dataset: str = Field(min_length=1, max_length=4096)

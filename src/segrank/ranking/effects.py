@@ -1,7 +1,7 @@
 """What explains the scores: how encoders were pretrained, the steps between them, settings, and what may lie behind.
 
 No torch. What is tested, and on which encoders: see `units`, `factors`, `setting_contrasts`, `lineage_steps`,
-`confounds`; docs/method.md has the formulas.
+`controlled`, `confounds`; docs/method.md has the formulas.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from itertools import combinations
 
 from segrank.errors import RankingError
 from segrank.ranking.confounds import Association, Entangled, associations, entangled
+from segrank.ranking.controlled import controlled_steps
 from segrank.ranking.effect import Effect, Kind, Response, corrected, group_effect, shift_effect
 from segrank.ranking.factors import CONFOUNDS, Factor, factors_named, levels_of
 from segrank.ranking.leaderboard import Options
@@ -39,6 +40,7 @@ class Effects:
     untested: tuple[str, ...]
     """Factors and contrasts that these encoders and settings say nothing of."""
     steps: tuple[Step, ...]
+    """Between pretrainings that differ in their objective alone, then from one public encoder to another."""
     additivity: Mapping[Response, Additivity]
     """Empty for one setting."""
     associations: tuple[Association, ...]
@@ -108,7 +110,7 @@ def effects(
         units=units,
         effects=corrected(found, options.level),
         untested=(*(title for title, of in levels.items() if not of), *untold),
-        steps=lineage_steps(settings, options.level),
+        steps=(*controlled_steps(settings, options.level), *lineage_steps(settings, options.level)),
         additivity={response: of for response, of in additive.items() if of is not None},
         associations=associations(mean, known, seed=options.seed),
         entangled=tuple(one for one in beside if one is not None),

@@ -61,9 +61,21 @@ def lineage_steps(settings: Sequence[Setting], level: float = LEVEL) -> tuple[St
                     runs=(*setting.cell.runs[child], *setting.cell.runs[parent]),
                 )
             )
+    up = 1 if not settings or settings[0].of.higher_is_better else -1
+    return with_verdicts(found, up, level)
+
+
+def with_verdicts(steps: Sequence[Step], up: int, level: float = LEVEL) -> tuple[Step, ...]:
+    """With p-values after Holm's correction over all of them, and what these allow to be said.
+
+    Args:
+        steps: without them.
+        up: 1 if a higher score is better, else -1.
+        level: of the verdicts.
+    """
+    found = list(steps)
     known = [number for number, step in enumerate(found) if step.p_value is not None]
     adjusted = holm(np.array([found[number].p_value for number in known], np.float64)) if known else np.array([])
-    up = 1 if not settings or settings[0].of.higher_is_better else -1
     for number, p in zip(known, adjusted.tolist(), strict=True):
         better: Verdict = "helped" if up * found[number].value > 0 else "hurt"
         found[number] = replace(found[number], adjusted=p, verdict=better if p <= 1 - level else "not told")

@@ -55,7 +55,7 @@ def _fields(model: type[BaseModel], prefix: str = "") -> dict[str, pl.DataType]:
 _CARD_TYPES = {
     f"card_{name}": {bool: pl.Boolean(), int: pl.Int64(), float: pl.Float64()}.get(type(value), pl.String())
     for name, value in next(iter(CARDS.values())).to_data().items()
-} | {"card_images_seen_m": pl.Float64()}
+} | {"card_images_seen_m": pl.Float64(), "card_pretraining_seed": pl.Int64()}
 METRICS = tuple(name for name, dtype in _fields(Scores).items() if dtype == pl.Float64())
 COLUMNS = pl.Schema(
     COMMON

@@ -77,6 +77,7 @@ def passes(spec: PretrainSpec, depth: int) -> float:
         "abstract-mim": (1.0, 1.0),
         "contrastive": (2.0, 0.0),
         "self-distillation": (2 + small, 2.0),
+        "none": (0.0, 0.0),
     }[spec.objective]
     return 3 * trained + others
 
@@ -96,7 +97,9 @@ def predict_pretraining(spec: PretrainSpec, seen: Sequence[Seen], predictor: Pre
     like = [one.image_s for one in here if _traits(one.spec) == _traits(spec)]
     rates = [one.image_s / own for one in here if (own := _image_flops(one.spec))]
     train_s, basis, rests_on = None, run.basis, run.rests_on
-    if like:
+    if spec.objective == "none":
+        train_s, rests_on = 0.0, "nothing is trained"
+    elif like:
         train_s, basis = images * median(like), "runs like it"
         rests_on = f"{len(like)} finished pretraining{'s' * (len(like) > 1)} like it"
     elif rates and flops:

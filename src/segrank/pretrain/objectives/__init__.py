@@ -1,4 +1,4 @@
-"""What can be learnt from images: a short file and a row for each objective."""
+"""What can be learnt from images: a short file and a row for each objective; `none` has neither."""
 
 from __future__ import annotations
 
