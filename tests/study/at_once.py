@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from segrank.attempt import WEIGHTS, Attempt
+from segrank.attempt import LOG, WEIGHTS, Attempt
 from segrank.pretrain.record import PretrainRecord
 from segrank.pretrain.spec import PretrainSpec
 from segrank.pretrain.store import PRETRAINING, PretrainStore
@@ -50,6 +50,8 @@ class AtOnce:
         attempt = PretrainStore(job.run.parents[1]).begin(job.key, spec)
         assert attempt is not None
         (attempt.folder / WEIGHTS).write_bytes(spec.encoder.encode())
+        (attempt.store.run_folder(job.key) / "weights.card.json").write_text("{}")
+        (attempt.folder / LOG).write_text("")
         attempt.publish(
             PretrainRecord(key=job.key, status="ok", spec=spec, identity={}, precision="fp32", attempt=attempt.token)
         )

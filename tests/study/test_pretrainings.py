@@ -14,6 +14,7 @@ from segrank.cli import app
 from segrank.errors import SpecError
 from segrank.pretrain.spec import PretrainSpec
 from segrank.store import Store
+from segrank.stores.merge import merge_stores
 from segrank.study.coordinator import Care
 from segrank.study.manifest import read_manifest
 from segrank.study.pretrainings import pretraining_units
@@ -132,3 +133,23 @@ def test_what_a_study_cannot_pretrain_is_an_error(path: Path, change: tuple[str,
 def test_a_study_without_pretrainings_takes_no_fields_of_them() -> None:
     with pytest.raises(SpecError, match="pretrains nothing"):
         read_study("miniature", {"pretrain.steps": 3})
+
+
+def test_merged_stores_have_the_pretrainings_of_both_and_damaged_ones_stay_out(path: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        pretrain_all(
+            read_study(path).pretrainings, store=tmp_path / str(number), device="cpu", executor=AtOnce(),
+            shard=(number, 2),
+        )  # fmt: skip
+    first = next((tmp_path / "2" / "pretraining").glob("*/weights.safetensors"))
+    kept = first.read_bytes()
+    first.write_bytes(b"other")
+    merged = merge_stores([tmp_path / "1", tmp_path / "2"], tmp_path / "all")
+    assert merged.pretrainings == 3
+    assert first.parent.name in merged.left_out[0]
+    first.write_bytes(kept)
+    assert merge_stores([tmp_path / "1", tmp_path / "2"], tmp_path / "all").pretrainings == 1
+    assert not list((tmp_path / "all" / "pretraining").glob(".incoming*"))
+    engine = AtOnce()
+    assert run_study(path, store=tmp_path / "all", device="cpu", executor=engine).ok
+    assert len(engine.started) == 10  # no pretraining among them

@@ -27,6 +27,7 @@ def print_merged(merged: Merged, into: Path) -> None:
         (merged.left_out, "left out"),
     ):
         parts += [f"{len(runs):,} {what}"] if runs else []
+    parts += [f"{counted(merged.pretrainings, 'pretraining')} added"] if merged.pretrainings else []
     _say(f"{into}: {', '.join(parts)}")
     if merged.unfinished:
         _say(f"{counted(merged.unfinished, 'run')} not finished: finish there, and merge again")

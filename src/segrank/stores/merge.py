@@ -10,10 +10,12 @@ from pathlib import Path
 
 from segrank.errors import SegrankError, StoreError
 from segrank.files import write_whole
+from segrank.pretrain.store import PRETRAINING
 from segrank.progress import Reporter, Silent
 from segrank.record import Record
 from segrank.store import Store
 from segrank.stores.check import check_record
+from segrank.stores.pretrainings import bring_pretrainings
 from segrank.stores.transfer import difference, transfer
 
 _MANIFEST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}\.json")
@@ -34,6 +36,8 @@ class Merged:
     """Damaged, or somebody is at it."""
     unfinished: int = 0
     """Runs that are not done in their store."""
+    pretrainings: int = 0
+    """That were brought."""
 
     def take(self, source: Store, record: Record, target: Store, *, weights: bool, reporter: Reporter) -> None:
         """Bring one run into a store. Raises nothing of segrank's: what went wrong is in `left_out`."""
@@ -57,7 +61,7 @@ def merge_stores(
     refuse_differing: bool = False,
     reporter: Reporter | None = None,
 ) -> Merged:
-    """Bring the finished runs of some stores into one. Done again, it goes on where it was stopped.
+    """Bring the finished runs and pretrainings of some stores into one. Done again, it goes on where it was stopped.
 
     A run that is there already stays: it gets the evaluations and files that it lacks. Of two runs of one key that are
     not the same, the first stays, and both are told. Runs that are not finished stay where they are.
@@ -75,7 +79,7 @@ def merge_stores(
     target, reporter = Store(into), reporter or Silent()
     stores = [Store(source) for source in dict.fromkeys(map(Path, sources))]
     for store in stores:
-        if not store.run_keys():
+        if not store.run_keys() and not (store.folder / PRETRAINING).is_dir():
             raise StoreError(f"there are no runs in {store.folder}", wanted="a results folder", fix="check the path")
         if store.folder.resolve() == target.folder.resolve():
             raise StoreError(f"{store.folder} is the store to merge into", fix="leave it out of those to merge")
@@ -97,6 +101,9 @@ def merge_stores(
                     merged.take(store, record, target, weights=weights, reporter=reporter)
             done += 1
             reporter.advance("merge", done, total, key)
+        brought, left_out = bring_pretrainings(store, target)
+        merged.pretrainings += brought
+        merged.left_out += left_out
         _bring_manifests(store, target)
     return merged
 

@@ -90,7 +90,7 @@ def run_study(
     executor: Executor | None = None,
     board: Board | None = None,
 ) -> StudyResult:
-    """Do all runs of a study, or go on with them, or find them done.
+    """Do all runs of a study, or go on with them, or find them done; first of all what it has pretrained.
 
     Each run is a process of its own, so that one that crashes takes nobody along. The same call goes on after a stop
     or a kill; processes that were left running are found and watched.
