@@ -42,7 +42,7 @@ _STATES = {
 
 _HEAD = """# Every encoder at every size
 
-Made by `python benchmarks/encoder_table.py --out benchmarks/results/encoder_table.jsonl --memory 8`, which goes on
+Made by `python benchmarks/encoder_table.py --out benchmarks/results/encoder_table.jsonl --memory GIB`, which goes on
 where it was stopped, and written from that file by `python benchmarks/encoder_table_page.py`. Weights are random: what
 is shown is that an encoder is built, takes its publisher's layout whole, and runs. That its features are timm's own is
 another matter, which the tests hold (`tests/encoders/test_build.py`), as `segrank encoders check` does for its wiring.
