@@ -200,35 +200,23 @@ def plan_study(
     past = {basis: [math.log(ratio) for ratio in values] for basis, values in ratios.items()}
     predictor = Predictor(seen, place, device, datasets.scored, past=past, keep_weights=keep_weights)
     before = seen_in(pretrained) if study.pretrainings else []
-    planned = [
+    first_runs = [
         PlannedRun(
-            key=one.key,
-            encoder=one.encoder,
-            settings=one.settings,
-            spec=one.spec,
-            status=one.status,
-            step=one.step,
+            **one._asdict(),
             took_s=pretraining_s(pretrained, one.key) if one.status == "done" else None,
             prediction=predict_pretraining(one.spec, before, predictor),
-            reason=one.reason,
         )
         for one in _look_first(pretrained, study, first, device)
     ]
-    planned += [
+    own_runs = [
         PlannedRun(
-            key=run.key,
-            encoder=run.encoder,
-            settings=run.settings,
-            spec=run.spec,
-            status=run.status,
-            step=run.step,
-            took_s=took_s(results.run_folder(run.key)) if run.status == "done" else None,
-            prediction=predictor.predict(run.spec),
-            reason=run.reason,
+            **one._asdict(),
+            took_s=took_s(results.run_folder(one.key)) if one.status == "done" else None,
+            prediction=predictor.predict(one.spec),
         )
-        for run in found
+        for one in found
     ]
-    runs = tuple(planned)
+    runs = (*first_runs, *own_runs)
     todo = _unlike([run.spec for run in found if run.status != "done"], seen, place, {"run", "calibration"})
     return StudyPlan(
         name=study.name,

@@ -98,7 +98,7 @@ def predict_pretraining(spec: PretrainSpec, seen: Sequence[Seen], predictor: Pre
     rates = [one.image_s / own for one in here if (own := _image_flops(one.spec))]
     train_s, basis, rests_on = None, run.basis, run.rests_on
     if spec.objective == "none":
-        train_s, rests_on = 0.0, "nothing is trained"
+        train_s, basis, rests_on = 0.0, "runs like it", "nothing is trained"
     elif like:
         train_s, basis = images * median(like), "runs like it"
         rests_on = f"{len(like)} finished pretraining{'s' * (len(like) > 1)} like it"
@@ -109,12 +109,13 @@ def predict_pretraining(spec: PretrainSpec, seen: Sequence[Seen], predictor: Pre
         train_s = run.train_s * flops / work.train_flops + run.data_s
         rests_on = f"runs with such an encoder: {run.rests_on}"
     bytes_ = _parameter_bytes(spec)
+    by_flops = basis != "runs like it"
     networks = 3 + (spec.objective in _TAUGHT)  # with the optimiser's two
     return run._replace(
         train_s=train_s,
         data_s=0.0,
         evaluation_s=None if train_s is None else 0.0,
-        spread=math.inf if train_s is None else max(ASSUMED_SPREAD[basis], 0.0 if like else run.spread),
+        spread=math.inf if train_s is None else max(ASSUMED_SPREAD[basis], run.spread if by_flops else 0.0),
         basis="nothing" if train_s is None else basis,
         rests_on=rests_on,
         flops=round(images * flops) if flops else None,
