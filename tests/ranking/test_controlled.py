@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from generated_cells import counted_cell
 from scipy import stats
 from typer.testing import CliRunner
 
 from segrank.cli import app
 from segrank.errors import RankingError
+from segrank.ranking.controlled import _errors
 from segrank.ranking.effects import Effects, effects
+from segrank.ranking.intervals import estimates
 from segrank.ranking.pretraining_seeds import by_pretraining_seed
 from segrank.ranking.rank_results import rank_results
 from segrank.ranking.results_file import read_results_file
@@ -63,6 +68,21 @@ def test_contrasts_are_paired_by_pretraining_seed_and_judged_by_student(tmp_path
         assert steps[names].covers == ("seeds",)
     assert len(steps["abstract-mim", "pixel-mim"].runs) == 6
     assert steps["abstract-mim", "no pretraining"].verdict == "helped"
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-3, 0.1])
+def test_other_images_widen_a_contrast_beyond_its_seeds(spread: float) -> None:
+    of = estimates(counted_cell(4, 1, 20, 3))
+    assert of.image_noise is not None
+    setting: Any = SimpleNamespace(of=of)
+    values, weights = np.array([0.1, 0.1 + spread]), np.array([0.5, 0.5, -0.5, -0.5])
+    half = _errors(setting, values, weights).half_width(0.95)[0]
+    by_seeds = float(stats.sem(values) * stats.t.ppf(0.975, 1))
+    # the draws themselves: two of the encoders against the other two, in each resample
+    by_images = 1.96 * (of.image_noise.draws @ weights).std()
+    assert half >= by_seeds * (1 - 1e-9)
+    assert half >= 0.9 * by_images
+    assert half <= 1.5 * np.hypot(by_seeds, by_images)
 
 
 def test_seeds_of_the_tuning_are_averaged_first(tmp_path: Path) -> None:

@@ -178,9 +178,10 @@ def _errors(setting: Setting, values: FloatArray, weights: FloatArray) -> Errors
     variance = np.array([values.var(ddof=1) / len(values)])
     seeds = Part(variance, np.array([len(values) - 1.0]), np.minimum(shared, variance))
     if noise is None:
-        return Errors(seeds, None, None)
+        return Errors(seeds, seeds, None)
     moved = weights @ noise.moved
     second, fourth = np.array([(moved**2).sum()]), np.array([(moved**4).sum()])
     # as in `intervals.image_part`
     df = np.minimum(ratio(2 * second**2, fourth - second**2 / len(moved)), max(len(moved) - 1, 1))
-    return Errors(seeds, None, Part(np.array([weights @ noise.covariance @ weights]), df, np.zeros(1)))
+    images = Part(np.array([weights @ noise.covariance @ weights]), df, np.zeros(1))
+    return Errors(seeds, seeds, images)  # so that it is never narrower than by these few seeds alone
