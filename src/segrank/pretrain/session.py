@@ -6,12 +6,8 @@ import json
 import math
 import os
 import time
-import traceback
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -20,7 +16,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from segrank.attempt import LOG, WEIGHTS, Attempt
+from segrank.attempt import WEIGHTS, Attempt
 from segrank.cards.own import card_file
 from segrank.data.dataset import Dataset, Split
 from segrank.errors import TrainingError
@@ -35,9 +31,10 @@ from segrank.pretrain.store import PretrainStore
 from segrank.pretrain.views import batches_of_views
 from segrank.progress import Reporter
 from segrank.provenance import provenance
-from segrank.ranks import agreed, kill_others
+from segrank.ranks import agreed
 from segrank.record import Status
 from segrank.train import checkpoint
+from segrank.train.one_attempt import OneAttempt
 from segrank.train.optim import set_lr
 from segrank.train.resume import capture, restore
 
@@ -58,8 +55,8 @@ def published(store: PretrainStore, key: str) -> PretrainRecord:
     return record
 
 
-class Session:
-    """What the steps of one attempt share. All ranks have one; rank 0 keeps the attempt's folder."""
+class Session(OneAttempt[PretrainRecord]):
+    """One attempt at a pretraining."""
 
     def __init__(
         self,
@@ -73,13 +70,12 @@ class Session:
         reporter: Reporter,
         stop: Callable[[], bool],
     ) -> None:
-        self.fabric, self.record, self.attempt, self.reporter, self.stop = fabric, record, attempt, reporter, stop
+        super().__init__(fabric, attempt)
+        self.record, self.reporter, self.stop = record, reporter, stop
         self.dataset, self.split, self.workers = dataset, split, workers
         self.checkpoint_every_s = checkpoint_every_s
         self.spec = record.spec
         self.progress = Progress()
-        self.started = datetime.now(UTC).isoformat(timespec="seconds")
-        self.attempts = len(attempt.others) + 1
         self.parameters = self.dim = 0
 
     def go(self) -> PretrainRecord:
@@ -129,8 +125,7 @@ class Session:
             self._look(objective, probe)
         model.train()
         saved_at = started = time.monotonic()
-        path = self.attempt.folder / LOG if fabric.is_global_zero else Path(os.devnull)
-        with path.open("a", encoding="utf-8") as log:
+        with self._open_log() as log:
             for views in agreed(fabric, batches):
                 set_lr(optimizer, lr_share(progress.step, spec.steps, spec.warmup))
                 draw = np.random.SeedSequence((spec.seed, progress.step, fabric.global_rank)).generate_state(
@@ -193,25 +188,6 @@ class Session:
             self.attempt.publish(record)
         self.fabric.barrier()
         return published(PretrainStore(self.attempt.store.folder), self.record.key)
-
-    def fail(self, error: BaseException) -> None:
-        """Leave the error in a record, if the disk still takes one, and let the pretraining go. Raises nothing."""
-        interrupted = isinstance(error, KeyboardInterrupt)
-        frames = "".join(traceback.format_tb(error.__traceback__)[-4:])
-        text = "" if interrupted else f"{type(error).__name__}: {error}\n{frames}"
-        with suppress(Exception):
-            self._end("interrupted" if interrupted else "failed", text)
-        kill_others(self.fabric)
-
-    def _end(self, status: Status, error: str = "") -> PretrainRecord:
-        try:
-            record = self._record(status, error)
-            if self.fabric.is_global_zero:
-                self.attempt.give_up(record)
-            return record
-        finally:
-            if self.fabric.is_global_zero:  # the claim is the attempt's, and so every rank's
-                self.attempt.claim.release()
 
     def _record(self, status: Status, error: str = "") -> PretrainRecord:
         found = tuple(Health(**values) for values in self.progress.health)  # type: ignore[arg-type]

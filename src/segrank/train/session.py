@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TextIO
 
 import safetensors.torch
 import torch
 from lightning_fabric import Fabric
 
 from segrank.assemble import build_segmenter
-from segrank.attempt import LOG, WEIGHTS, Attempt
+from segrank.attempt import WEIGHTS, Attempt
 from segrank.data.dataset import Split
 from segrank.data.loader import training_batches
 from segrank.errors import EncoderError
@@ -27,13 +22,13 @@ from segrank.files import write_whole
 from segrank.inputs import Data
 from segrank.progress import Reporter
 from segrank.provenance import provenance
-from segrank.ranks import kill_others
 from segrank.record import Cost, Record, Status, WeightsReport
 from segrank.stop import Stopped
 from segrank.train import checkpoint
 from segrank.train.cost import count_shapes, peak_device_gib, peak_host_gib
 from segrank.train.loop import Progress, train
 from segrank.train.micro_batch import usual_micro_batch
+from segrank.train.one_attempt import OneAttempt
 from segrank.train.optim import adamw
 from segrank.train.resume import capture, restore
 from segrank.train.segmenter import Segmenter
@@ -51,8 +46,8 @@ class How:
     keep_weights: bool
 
 
-class Session:
-    """What the steps of one attempt share. All ranks have one; rank 0 keeps the attempt's folder."""
+class Session(OneAttempt[Record]):
+    """One attempt at a run."""
 
     def __init__(
         self,
@@ -64,8 +59,8 @@ class Session:
         reporter: Reporter,
         stop: Callable[[], bool],
     ) -> None:
-        self.fabric, self.record, self.attempt, self.data = fabric, record, attempt, data
-        self.how, self.reporter, self.stop = how, reporter, stop
+        super().__init__(fabric, attempt)
+        self.record, self.data, self.how, self.reporter, self.stop = record, data, how, reporter, stop
         self.spec = spec = record.spec
         self.share = spec.batch_size // fabric.world_size
         usual = usual_micro_batch(self.share, spec.crop, fabric.device.type)
@@ -74,12 +69,9 @@ class Session:
         self.cost = Cost()
         self.training: Split | None = None
         """The images to train on, once they are drawn."""
-        self.started = datetime.now(UTC).isoformat(timespec="seconds")
-        self.attempts = len(attempt.others) + 1
         self.eval_digest = data.eval_split.digest()
 
     def go(self) -> Record:
-        """From wherever earlier attempts came to, to the end or to a stop."""
         spec, fabric, data = self.spec, self.fabric, self.data
         segmenter, self.weights = build_segmenter(spec, len(data.dataset.classes))
         self.reporter.say(
@@ -160,34 +152,6 @@ class Session:
         record = self._end("interrupted")
         fabric.barrier()
         return record
-
-    def fail(self, error: BaseException) -> None:
-        """Leave the error in a record, if the disk still takes one, and let the run go. Raises nothing."""
-        interrupted = isinstance(error, KeyboardInterrupt)
-        notes = getattr(error, "__notes__", [])
-        frames = traceback.format_tb(error.__traceback__)[-4:]
-        text = "" if interrupted else "\n".join([f"{type(error).__name__}: {error}", *notes, "".join(frames)])
-        with suppress(Exception):
-            if self.fabric.is_global_zero:
-                self._end("interrupted" if interrupted else "failed", text + self._errors_of_other_ranks())
-            else:
-                write_whole(self.attempt.folder / f"error-{self.fabric.global_rank}.txt", text)
-        kill_others(self.fabric)
-
-    def _errors_of_other_ranks(self) -> str:
-        """Rank 0 often only learns that a connection was closed; the rank that closed it knows why."""
-        paths = sorted(self.attempt.folder.glob("error-*.txt"))
-        return "".join(f"\n{path.stem}: {path.read_text(errors='replace')}" for path in paths)
-
-    def _end(self, status: Status, error: str = "") -> Record:
-        try:
-            record = self._record(status, error)
-            if self.fabric.is_global_zero:
-                self.attempt.give_up(record)
-            return record
-        finally:
-            if self.fabric.is_global_zero:  # the claim is the attempt's, and so every rank's
-                self.attempt.claim.release()
 
     def _count(self, segmenter: Segmenter) -> None:
         shapes = count_shapes(segmenter, self.spec.crop)
@@ -286,11 +250,6 @@ class Session:
         if device is not None:
             self.progress.peak_device_gib = max(self.progress.peak_device_gib or 0.0, device)
         return self.progress
-
-    def _open_log(self) -> TextIO:
-        """The step log, at its end: `restore` has put the earlier lines there."""
-        path = self.attempt.folder / LOG if self.fabric.is_global_zero else Path(os.devnull)
-        return path.open("a", encoding="utf-8")
 
 
 def _describe(weights: WeightsReport) -> str:
