@@ -51,7 +51,8 @@ class AtOnce:
         assert attempt is not None
         (attempt.folder / WEIGHTS).write_bytes(spec.encoder.encode())
         (attempt.store.run_folder(job.key) / "weights.card.json").write_text("{}")
-        (attempt.folder / LOG).write_text("")
+        if spec.objective != "none":
+            (attempt.folder / LOG).write_text("")
         attempt.publish(
             PretrainRecord(key=job.key, status="ok", spec=spec, identity={}, precision="fp32", attempt=attempt.token)
         )

@@ -136,6 +136,7 @@ def test_a_study_without_pretrainings_takes_no_fields_of_them() -> None:
 
 
 def test_merged_stores_have_the_pretrainings_of_both_and_damaged_ones_stay_out(path: Path, tmp_path: Path) -> None:
+    path.write_text(TEXT.replace("[supervised", "[none"))
     for number in (1, 2):
         pretrain_all(
             read_study(path).pretrainings, store=tmp_path / str(number), device="cpu", executor=AtOnce(),

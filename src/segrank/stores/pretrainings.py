@@ -13,7 +13,8 @@ from segrank.files import digest, fsync_folder
 from segrank.pretrain.store import PRETRAINING, PretrainStore
 from segrank.store import Store
 
-_FILES = ("spec.json", "record.json", LOG, WEIGHTS, card_file(Path(WEIGHTS)).name)
+_FILES = ("spec.json", "record.json", card_file(Path(WEIGHTS)).name)
+"""Beside those that the record names."""
 
 
 def bring_pretrainings(source: Store, target: Store) -> tuple[int, list[str]]:
@@ -40,13 +41,16 @@ def _bring(source: PretrainStore, target: PretrainStore, key: str) -> None:
     record = source.published(key)
     if record is None or record.key != key or record.status != "ok":
         raise StoreError("its record is not that of a finished pretraining")
+    if not {WEIGHTS} <= record.files.keys() <= {LOG, WEIGHTS}:
+        named = ", ".join(sorted(record.files))[:80] or "no file"
+        raise StoreError(f"its record names {named}", wanted=f"{WEIGHTS}, and {LOG} where something was learnt")
     incoming = target.folder / PRETRAINING / f".incoming-{uuid.uuid4().hex[:12]}"
     incoming.mkdir(parents=True)
     try:
-        for name in _FILES:
+        for name in (*_FILES, *record.files):
             shutil.copyfile(source.run_folder(key) / name, incoming / name)
         for name, expected in record.files.items():
-            if name not in _FILES or digest(incoming / name) != expected:
+            if digest(incoming / name) != expected:
                 raise StoreError(f"{name} is not as it was published", fix="restore it")
         fsync_folder(incoming)
         incoming.rename(target.run_folder(key))  # fails where somebody has been faster
