@@ -35,7 +35,12 @@ STEPS = 300
 
 
 STUDY = """
-encoders: ["small:shallow", "small:plain"]
+pretrain:
+  set:
+    {architecture: "timm:vit_tiny_patch16_224?embed_dim=32&depth=1&num_heads=2", dataset: "scenes?size=48&train=8",
+     crop: 32, patch_size: 8, steps: 2, batch_size: 4}
+  objectives: [pixel-mim]
+encoders: ["small:shallow"]
 set:
   {weights: random, dataset: "scenes?size=32&train=12&val=5", crop: 32, patch_size: 8, steps: 80, batch_size: 4,
    lr: 1e-3, encoder_lr_multiplier: 1}
@@ -240,6 +245,8 @@ def test_a_study_comes_home_though_its_command_and_then_a_task_are_killed(slurm:
     assert {key: record.provenance.attempts for key, record in records.items()} == {
         key: 1 + (key == victim) for key in store.run_keys()
     }
+    [pretrained] = (store.folder / "pretraining").glob("*/weights.safetensors")
+    assert {record.spec.weights for record in records.values()} == {"random", str(pretrained)}
     killed = records[victim]
     undisturbed = Store(tmp_path / "undisturbed")
     segrank.run(killed.spec, store=undisturbed.folder, device="cpu")
