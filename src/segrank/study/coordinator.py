@@ -19,6 +19,8 @@ from segrank.errors import SegrankError
 from segrank.files import write_whole
 from segrank.store import Store
 from segrank.study.executor import STDERR, Executor, Job
+from segrank.study.last_words import cut, first_line, last_words
+from segrank.study.pulses import Pulses
 from segrank.study.state import TRIES, State, Status, read_state
 from segrank.study.tries import add_failure, close_open_ones, forget, read_tries
 from segrank.study.unit import AnyUnit
@@ -30,8 +32,6 @@ PAUSE_S = 5.0
 """Before a run that failed is started again; twice as long after each further failure."""
 ENGINE_TROUBLES = 5
 """Times that an engine may refuse to start anything, one after the other, before the study ends with its error."""
-STDERR_BYTES = 2**20
-"""What a run's standard error may grow to before its beginning is cut off."""
 
 
 class Board(Protocol):
@@ -73,14 +73,6 @@ class _Mine:
 
 
 @dataclass
-class _Pulse:
-    """The last change in what a process on another machine says."""
-
-    pulse: str
-    since: float
-
-
-@dataclass
 class Coordinator:
     """One study on one engine. `run` does it."""
 
@@ -101,7 +93,7 @@ class Coordinator:
         """Runs that are not to be started before a moment of the monotonic clock."""
         self._elsewhere: set[int] = set()
         """Runs that somebody else is at."""
-        self._pulses: dict[int, _Pulse] = {}
+        self._pulses = Pulses(self.care.silence_s)
         self._mine: dict[str, _Mine] = {}
         self._unwritten: dict[int, list[str]] = {}
         """Failures that no folder could take down."""
@@ -149,7 +141,7 @@ class Coordinator:
         taken = {mine.index for mine in self._mine.values()}
         for index, state in enumerate(self.states):
             if state.status == "quarantined":
-                self._say(index, f"is quarantined: {headline(state.error)}")
+                self._say(index, f"is quarantined: {first_line(state.error)}")
             elif state.status == "done":
                 self._tidy(index)
             elif index not in taken:
@@ -187,7 +179,7 @@ class Coordinator:
 
     def _startable(self, index: int, now: float) -> bool:
         state = self.states[index] = self._read(index)
-        if state.status == "running" and not self._is_silent(index, state, now):
+        if state.status == "running" and not self._pulses.is_silent(index, state, now):
             self._elsewhere.add(index)
             return False
         return state.status not in ("done", "quarantined")
@@ -218,7 +210,7 @@ class Coordinator:
                 self._done(mine.index)
             elif state.status == "running":  # by somebody else; or by this one, whom the engine holds for gone
                 self._elsewhere.add(mine.index)
-                self._pulses.pop(mine.index, None)
+                self._pulses.forget(mine.index)
             elif not self._stopping or mine.why_killed:
                 self._ended(mine)
 
@@ -238,11 +230,11 @@ class Coordinator:
         """It came to no result: find out why, and see whether it is to be started again."""
         unit = self.units[mine.index]
         run, how = self.store.run_folder(unit.key), self.executor.how_it_ended(unit.key)
-        why = mine.why_killed or f"it ended without a word{f' ({how})' if how else ''}{_said(run)}"
+        why = mine.why_killed or f"it ended without a word{f' ({how})' if how else ''}{last_words(run)}"
         try:
             ended = close_open_ones(run, why, but=mine.before)
             if not ended:
-                ended = [add_failure(run, f"it ended before it began{f' ({how})' if how else ''}{_said(run)}")]
+                ended = [add_failure(run, f"it ended before it began{f' ({how})' if how else ''}{last_words(run)}")]
         except OSError as error:
             self._failed(mine.index, f"{why}; and its folder cannot be written: {error}")
             return
@@ -258,11 +250,11 @@ class Coordinator:
         """It is to be started once more, unless it failed often enough. Without an error it was only stopped."""
         state = self.states[index] = self._read(index)
         if state.status == "quarantined":
-            self._say(index, f"is quarantined after {state.failures} failures: {headline(error)}")
+            self._say(index, f"is quarantined after {state.failures} failures: {first_line(error)}")
             return
         if error:
             count = f"{state.failures} of {self.care.tries} failures there" if state.failures else "it got further"
-            self._say(index, f"failed at step {state.step} ({count}): {headline(error)}")
+            self._say(index, f"failed at step {state.step} ({count}): {first_line(error)}")
         self._later[index] = time.monotonic() + self.care.pause_s * 2 ** max(0, state.failures - 1)
 
     # ---------------------------------------------------------------- what goes on
@@ -271,7 +263,7 @@ class Coordinator:
         waiting = self.executor.waiting()
         for key, mine in list(self._mine.items()):
             state = self.states[mine.index] = self._read(mine.index)
-            _cut(self.store.run_folder(self.units[mine.index].key) / STDERR)
+            cut(self.store.run_folder(self.units[mine.index].key))
             if key in waiting:  # not begun, or put back
                 mine.progress = None
             elif state.status == "running" and state.progress != mine.progress:
@@ -285,7 +277,7 @@ class Coordinator:
             if self.units[index].key in self._mine:
                 continue
             state = self.states[index] = self._read(index)
-            if state.status == "running" and not self._is_silent(index, state, now):
+            if state.status == "running" and not self._pulses.is_silent(index, state, now):
                 continue
             self._elsewhere.discard(index)
             if state.status == "running":  # not heard of any more
@@ -295,19 +287,9 @@ class Coordinator:
             if state.status == "done":
                 self._done(index)
             elif state.status == "quarantined":
-                self._say(index, f"is quarantined: {headline(state.error)}")
+                self._say(index, f"is quarantined: {first_line(state.error)}")
             else:
                 self._queue.append(index)
-
-    def _is_silent(self, index: int, state: State, now: float) -> bool:
-        """Whether a process on another machine has not been heard of for too long. Only this machine's clock counts."""
-        if state.here:
-            return False
-        last = self._pulses.get(index)
-        if last is None or last.pulse != state.pulse:
-            self._pulses[index] = _Pulse(state.pulse, now)
-            return False
-        return now - last.since >= self.care.silence_s
 
     def _stop(self) -> None:
         self._stopping = True
@@ -336,26 +318,3 @@ def _score(state: State) -> str:
     scores = (state.scores or {}).get("scores")
     miou = scores.get("miou") if isinstance(scores, dict) else None
     return f"done, mIoU {100 * miou:.2f}" if isinstance(miou, float) else "done"
-
-
-def headline(error: str) -> str:
-    """The first line of an error."""
-    return next((line for line in error.splitlines() if line.strip()), "no word of why")[:300]
-
-
-def _said(run: Path) -> str:
-    """The end of what its processes said, for an error that nobody explained."""
-    with contextlib.suppress(OSError):
-        text = (run / STDERR).read_bytes()[-1500:].decode(errors="replace").strip()
-        return f"; its last words: {text.splitlines()[-1]}\n{text}" if text else ""
-    return ""
-
-
-def _cut(path: Path) -> None:
-    """Keep the end of a file that has grown too long. Who writes to it appends."""
-    with contextlib.suppress(OSError):
-        if path.stat().st_size > STDERR_BYTES:
-            end = path.read_bytes()[-STDERR_BYTES // 4 :]
-            with path.open("r+b") as file:
-                file.truncate(0)
-                file.write(end)
