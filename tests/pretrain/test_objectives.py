@@ -12,12 +12,15 @@ pytest.importorskip("lightly", reason="pretraining needs lightly")
 
 from segrank.data import open_dataset
 from segrank.data.dataset import IGNORE
-from segrank.pretrain.health import health, warning
+from segrank.pretrain.collapse import loss_of_alike, warning
+from segrank.pretrain.health import health
 from segrank.pretrain.network import Network, build_network
 from segrank.pretrain.objectives import OBJECTIVES, Objective
 from segrank.pretrain.objectives.pixel_mim import patches, token_masks
 from segrank.pretrain.objectives.promptable import components, mask_loss
+from segrank.pretrain.objectives.self_distillation import SelfDistillation
 from segrank.pretrain.objectives.supervised import Supervised
+from segrank.pretrain.record import Health
 from segrank.pretrain.spec import PretrainSpec
 from segrank.pretrain.views import batches_of_views, seeded
 
@@ -187,15 +190,30 @@ def test_collapse_is_told_from_features_that_differ() -> None:
             return self.features
 
     torch.manual_seed(0)
-    images = torch.zeros(8, 3, 32, 32)
+    spec, images = spec_of("contrastive"), torch.zeros(8, 3, 32, 32)
     rich = health(Given(torch.randn(8, 101, 16)), images, 1)
     assert 15 < rich.rank <= 16  # isotropic in 16 channels
     assert abs(rich.spread - 1) < 0.05
-    assert warning(rich, "contrastive") == ""
+    assert warning(rich, spec) == ""
     one = health(Given(torch.ones(8, 101, 16) + 1e-3 * torch.randn(8, 101, 16)), images, 2)
     assert one.spread < 0.01
     line = health(Given(torch.randn(8, 101, 1) * torch.ones(16)), images, 3)
     assert abs(line.rank - 1) < 1e-3
     for found in (one, line):
-        assert "collapsed" in warning(found, "contrastive")
-        assert "batch_size" in warning(found, "contrastive")
+        assert "collapsed" in warning(found, spec)
+        assert "batch_size" in warning(found, spec)
+
+
+@pytest.mark.parametrize("objective", ["contrastive", "self-distillation"])
+def test_outputs_that_are_the_same_for_every_image_are_told_from_the_loss(objective: str) -> None:
+    module, views = built(objective)
+    if isinstance(module, SelfDistillation):
+        module.head.last_layer.weight_v.data.fill_(1)  # so that all outputs are equally likely
+    spec, loss = module.spec, float(module.train()([torch.zeros_like(view) for view in views]).detach())
+    assert loss == pytest.approx(loss_of_alike(spec), rel=1e-5)
+    fine = Health(step=1, rank=30, spread=0.5, loss=0.9 * loss)
+    assert warning(fine, spec) == ""
+    alike = fine.model_copy(update={"loss": loss})
+    assert "the same for every image" in warning(alike, spec)
+    assert "batch_size" in warning(alike, spec)
+    assert warning(alike, spec.replace(steps=100)) == ""  # it is early yet

@@ -9,6 +9,7 @@ from segrank.attempt import WEIGHTS
 from segrank.console.output import out
 from segrank.console.tables import print_table
 from segrank.files import canonical_json
+from segrank.pretrain.collapse import warning
 from segrank.pretrain.record import PretrainRecord
 from segrank.pretrain.store import PretrainStore
 from segrank.progress import plain
@@ -23,7 +24,7 @@ def print_pretrainings(records: Iterable[PretrainRecord], store: Path) -> None:
         rows.append([
             record.spec.encoder,
             f"{record.parameters / 1e6:.2f}",
-            f"{record.spec.steps * record.spec.batch_size / 1e6:.3g}",
+            f"{record.card['images_seen_m']:.3g}",
             f"{record.train_s:.0f}",
             f"{last.rank:.1f}" if last else "",
             f"{last.spread:.3f}" if last else "",
@@ -35,7 +36,7 @@ def print_pretrainings(records: Iterable[PretrainRecord], store: Path) -> None:
         text=("encoder", "key"),
     )
     for record in records:
-        for said in record.warnings[-1:]:
+        if record.health and (said := warning(record.health[-1], record.spec)):
             out().print(plain(f"{record.spec.encoder}: {said}"))
     out().print("\nfor a study's file:\n\nencoders:")
     for record in records:

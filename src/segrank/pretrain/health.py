@@ -1,4 +1,4 @@
-"""Collapse: features that no longer tell one patch from another."""
+"""Whether features still tell one patch from another, measured."""
 
 from __future__ import annotations
 
@@ -14,15 +14,6 @@ CHECKS = 16
 """Times that features are looked at, evenly over the steps; the first is before step 1."""
 IMAGES = 32
 """That are looked at."""
-LEAST_RANK = 4.0
-"""Effective rank below which features have collapsed: whatever is left, a linear head has hardly anything to use."""
-LEAST_SPREAD = 0.01
-REMEDIES = {
-    "self-distillation": "lower lr, raise teacher_momentum or batch_size",
-    "abstract-mim": "lower lr, raise teacher_momentum, or mask less",
-    "contrastive": "raise batch_size or temperature, or lower lr",
-}
-"""Objective -> what usually helps; of the others lr alone is to blame."""
 
 
 def probe_images(split: Split, side: int) -> Tensor:
@@ -42,8 +33,14 @@ def _middle(image: np.ndarray, side: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def health(network: Network, images: Tensor, step: int) -> Health:
-    """Of the features of some images (b 3 H W); the network is left in the mode that it was in."""
+def health(network: Network, images: Tensor, step: int, loss: float | None = None) -> Health:
+    """Of the features of some images (b 3 H W); the network is left in the mode that it was in.
+
+    Args:
+        network, images: whose features.
+        step: optimiser steps done.
+        loss: the mean since the last look.
+    """
     training = network.training
     network.eval()
     patches = network(images)[:, network.prefix :].flatten(0, 1).double()  # n dim
@@ -53,14 +50,4 @@ def health(network: Network, images: Tensor, step: int) -> Health:
     share = values / values.sum().clamp(min=1e-300)
     entropy = -(share * share.clamp(min=1e-300).log()).sum()
     size = patches.square().mean().sqrt().clamp(min=1e-300)
-    return Health(step=step, rank=float(entropy.exp()), spread=float(centred.std(dim=0).mean() / size))
-
-
-def warning(found: Health, objective: str) -> str:
-    """What is wrong and what to do, or nothing."""
-    if found.rank >= LEAST_RANK and found.spread >= LEAST_SPREAD:
-        return ""
-    return (
-        f"features have collapsed at step {found.step}: effective rank {found.rank:.1f}, spread {found.spread:.3f}; "
-        f"{REMEDIES.get(objective, 'lower lr, or raise warmup')}"
-    )
+    return Health(step=step, rank=float(entropy.exp()), spread=float(centred.std(dim=0).mean() / size), loss=loss)

@@ -12,7 +12,7 @@ from segrank.spec import Precision
 
 
 class Health(BaseModel):
-    """Whether features of patches still differ, on a fixed set of images."""
+    """Whether features of patches still differ, on a fixed set of images, and what the loss has come to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -23,6 +23,8 @@ class Health(BaseModel):
     spread: float
     """Standard deviation of a channel over patches, the mean over channels, as a share of the features' root mean
     square: 0 if all patches are alike."""
+    loss: float | None = None
+    """The mean since the last look; none before the first step."""
 
 
 class PretrainRecord(Stored):

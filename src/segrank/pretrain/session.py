@@ -22,7 +22,8 @@ from segrank.data.dataset import Dataset, Split
 from segrank.errors import TrainingError
 from segrank.files import write_whole
 from segrank.pretrain.card import card_of_pretraining
-from segrank.pretrain.health import CHECKS, health, probe_images, warning
+from segrank.pretrain.collapse import warning
+from segrank.pretrain.health import CHECKS, health, probe_images
 from segrank.pretrain.network import Network, build_network
 from segrank.pretrain.objectives import OBJECTIVES, Objective
 from segrank.pretrain.optim import adamw, lr_share
@@ -45,7 +46,11 @@ class Progress:
 
     step: int = 0
     train_s: float = 0.0
-    health: list[dict[str, float]] = field(default_factory=list)
+    health: list[dict[str, float | None]] = field(default_factory=list)
+    losses: float = 0.0
+    """Their sum since the last look."""
+    since: int = 0
+    """Steps since then."""
 
 
 def published(store: PretrainStore, key: str) -> PretrainRecord:
@@ -141,6 +146,8 @@ class Session(OneAttempt[PretrainRecord]):
                 optimizer.step()
                 optimizer.zero_grad()
                 progress.step += 1
+                progress.losses += value
+                progress.since += 1
                 objective.after_step(progress.step)
                 now = time.monotonic()
                 progress.train_s += now - started
@@ -163,12 +170,14 @@ class Session(OneAttempt[PretrainRecord]):
 
     def _look(self, objective: Objective, probe: Tensor) -> None:
         """Keep the features' health at this step, unless an earlier attempt has."""
-        step = self.progress.step
-        if any(found["step"] == step for found in self.progress.health):
+        progress = self.progress
+        if any(found["step"] == progress.step for found in progress.health):
             return
-        found = health(objective.learnt, probe, step)
-        self.progress.health.append(found.model_dump())
-        if step and (said := warning(found, self.spec.objective)):
+        loss = progress.losses / progress.since if progress.since else None
+        found = health(objective.learnt, probe, progress.step, loss)
+        progress.losses, progress.since = 0.0, 0
+        progress.health.append(found.model_dump())
+        if said := warning(found, self.spec):
             self.reporter.say(f"warning: {said}")
 
     def _checkpoint(self, objective: Objective, optimizer: torch.optim.Optimizer) -> None:
@@ -208,7 +217,7 @@ class Session(OneAttempt[PretrainRecord]):
                 "train_s": self.progress.train_s,
                 "parameters": self.parameters,
                 "health": found,
-                "warnings": tuple(said for one in found if one.step and (said := warning(one, self.spec.objective))),
+                "warnings": tuple(said for one in found if (said := warning(one, self.spec))),
                 "card": card_of_pretraining(
                     self.record, dataset=self.dataset.name, parameters=self.parameters, dim=self.dim
                 ).to_data(),
