@@ -5,7 +5,7 @@ STORE ?= demo-store
 
 .PHONY: help demo test check format docs clean
 help:
-	@echo "make demo    rank three small encoders on generated scenes, and write a report (about 3 minutes on 2 cores)"
+	@echo "make demo    rank seven pretrained small encoders on generated scenes, and write a report (about 5 minutes on 2 cores)"
 	@echo "make test    run the tests"
 	@echo "make check   lint, format, types, and whether the docs build"
 	@echo "make format  let ruff format the code"

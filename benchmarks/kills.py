@@ -1,4 +1,4 @@
-"""Kill a demo-sized run ten times at random moments, and compare what it leaves with an undisturbed run.
+"""Kill a run of half a minute ten times at random moments, and compare what it leaves with an undisturbed run.
 
     python benchmarks/kills.py [FOLDER]
 
@@ -15,11 +15,22 @@ from pathlib import Path
 
 from segrank.attempt import LOG, WEIGHTS, checkpoints
 from segrank.record import Record
+from segrank.spec import RunSpec
 from segrank.store import Store
-from segrank.study.demo import demo
 
 KILLS = 10
 CHECKPOINT_EVERY_S = 1
+SPEC = RunSpec(
+    encoder="small:rope",
+    weights="random",
+    dataset="scenes?size=96&train=2000&val=60",
+    crop=(96, 96),
+    patch_size=8,
+    steps=200,
+    batch_size=16,
+    lr=2e-3,
+    encoder_lr_multiplier=1.0,
+)
 
 
 def command(spec: Path, store: Path) -> list[str]:
@@ -37,7 +48,7 @@ def finished(store: Path) -> tuple[Store, Record]:
 def main(folder: Path) -> int:
     chance = random.Random(0)
     spec = folder / "spec.yaml"
-    spec.write_text(demo()[-1].to_yaml())
+    spec.write_text(SPEC.to_yaml())
     subprocess.run(command(spec, folder / "whole"), check=True, capture_output=True)
     whole_store, whole = finished(folder / "whole")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import time
 from pathlib import Path
@@ -20,7 +21,8 @@ import timm
 
 from segrank.encoders import hub
 from segrank.encoders.build import build_encoder
-from segrank.encoders.small import SMALL
+from segrank.encoders.reference import card_of_weights, encoder_digests
+from segrank.encoders.small import ARCHITECTURES, PRETRAINED, small_weights
 from segrank.errors import EncoderError, WeightsError
 
 NATIVE = {  # name: (crop, patch, prefix tokens, options that timm needs, final norm on the tokens)
@@ -208,7 +210,7 @@ def test_real_weights_load_whole_at_another_crop_and_patch(shared: Path) -> None
         assert torch.equal(encoder.backbone.state_dict()[key], value), key
 
 
-@pytest.mark.parametrize("reference", [query("vit_tiny_patch16_224"), *(f"small:{name}" for name in SMALL)])
+@pytest.mark.parametrize("reference", [query("vit_tiny_patch16_224"), *(f"small:{name}" for name in ARCHITECTURES)])
 def test_a_pattern_in_one_patch_shows_in_that_cell(reference: str) -> None:
     encoder, _ = build_encoder(reference, crop=(32, 80), patch_size=16, weights="random")
     blank = torch.zeros(1, 3, 32, 80, dtype=torch.uint8)
@@ -257,15 +259,43 @@ def test_the_seed_decides_and_the_global_state_is_left_alone() -> None:
     assert not torch.equal(weights[0], weights[2])
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_small_encoders(name: str) -> None:
     encoder, report = build_encoder(f"small:{name}", crop=(64, 96), patch_size=16, weights="random")
     assert encoder(images(64, 96, 2)).shape == (2, 128, 4, 6)
     assert 2e5 < sum(p.numel() for p in encoder.parameters()) < 1.5e6
     assert report.source == "random"
     assert not isinstance(encoder.backbone.norm, nn.Identity)
+
+
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_small_encoders_that_come_with_their_weights(name: str) -> None:
+    file = small_weights(f"small:{name}")
+    assert file is not None
+    assert file.stat().st_size < 4e6
+    encoder, report = build_encoder(f"small:{name}", crop=(64, 64), patch_size=8)
+    assert (report.missing, report.unexpected, report.resampled) == ((), (), ())
+    theirs = timm.create_model(
+        "vit_tiny_patch16_224", img_size=64, patch_size=8, embed_dim=128, depth=6, num_heads=4, num_classes=0
+    )
+    theirs.load_state_dict({key: value.float() for key, value in safetensors.torch.load_file(file).items()})
+    pixels = images(64, 64)
+    mean, std = (torch.tensor(theirs.default_cfg[which]).view(3, 1, 1) for which in ("mean", "std"))
+    with torch.no_grad():
+        tokens = theirs.eval().forward_features((pixels / 255 - mean) / std)[:, 1:]
+        features = encoder.eval()(pixels)
+    torch.testing.assert_close(features, tokens.transpose(1, 2).reshape(features.shape), rtol=1e-4, atol=1e-4)
+    card = card_of_weights(f"small:{name}", "pretrained")
+    assert card is not None
+    assert (card.name, card.pretraining_seed, card.licence) == (f"{name}-0", 0, "apache-2.0")
+    assert card.images_seen_m == pytest.approx(0 if name == "none" else 0.032)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert encoder_digests(f"small:{name}", "pretrained") == {"weights": f"sha256:{digest}"}
+
+
+def test_an_architecture_alone_has_no_pretrained_weights() -> None:
     with pytest.raises(EncoderError, match="no pretrained weights"):
-        build_encoder(f"small:{name}", crop=(64, 96), patch_size=16)
+        build_encoder("small:plain", crop=(64, 96), patch_size=16)
 
 
 @pytest.mark.parametrize(

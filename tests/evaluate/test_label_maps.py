@@ -17,7 +17,7 @@ from torch import Tensor
 
 from segrank.assemble import build_segmenter
 from segrank.bilinear import Rows, write_rows
-from segrank.encoders.small import SMALL
+from segrank.encoders.small import ARCHITECTURES
 from segrank.errors import TrainingError
 from segrank.evaluate import labels_numba, labels_torch, sliding
 from segrank.evaluate.sliding import predict
@@ -233,7 +233,7 @@ def plainly(segmenter: Segmenter, image: NDArray[np.uint8], crop: tuple[int, int
     return plain_scores([upsampled(grid, crop) for grid in grids], own, crop)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_network_labels_as_in_the_plain_way(name: str) -> None:
     crop = (128, 192)
     spec = RunSpec(encoder=f"small:{name}", weights="random", dataset="scenes", crop=crop, patch_size=16, seed=1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hostile_study import ENCODERS, hostile_page, hostile_store, hostile_study
 from picture_store import add_run
 from typer.testing import CliRunner
@@ -22,7 +23,7 @@ from segrank.report.sections.images import _disagreement
 from segrank.report.sections.protocol import again
 from segrank.report.study import Study, read_parts
 from segrank.store import Store
-from segrank.study import demo
+from segrank.study.study import STUDIES
 from segrank.study.study import read_study as read_study_file
 
 
@@ -120,13 +121,21 @@ def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_the_demo_ends_with_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny = {"dataset": "scenes?size=32&train=8&val=4", "crop": (32, 32), "steps": 2, "batch_size": 2}
-    short = [spec.replace(**tiny) for spec in demo.demo()[:2]]
-    monkeypatch.setattr(demo, "demo", lambda: short)
+def test_the_demo_ends_with_ranking_agreement_and_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        (STUDIES / "demo.yaml").read_text("utf-8").replace("size=64&train=1000&val=60&seed=1", "size=32&train=8&val=4")
+    )
+    demo = yaml.safe_load(text)
+    demo["set"].update(crop=32, batch_size=2, steps=2)
+    demo["encoders"] = demo["encoders"][:2]
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "demo.yaml").write_text(yaml.safe_dump(demo), "utf-8")
+    monkeypatch.setattr("segrank.study.study.STUDIES", tmp_path / "studies")
     done = CliRunner().invoke(app, ["demo", "--store", str(tmp_path / "store"), "--device", "cpu"])
     assert done.exit_code == 0, done.output
-    assert "report.html" in done.output
+    order = ["8 runs: 8 done", "$ segrank rank", "$ segrank agree", "$ segrank report", "report.html"]
+    assert [done.output.find(said) for said in order] == sorted(done.output.find(said) for said in order)
+    assert all(said in done.output for said in order)
     text = (tmp_path / "store" / "report.html").read_text("utf-8")
     assert "4 images of scenes?size=32&amp;train=8&amp;val=4 val" in text
     assert text.count("data:image/jpeg") == 4

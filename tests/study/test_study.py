@@ -179,7 +179,7 @@ def test_what_cannot_be_run_is_refused_with_its_place(tmp_path: Path, text: str,
 
 def test_an_unknown_study_names_those_there_are() -> None:
     with pytest.raises(
-        SpecError, match="factorial, label-efficiency, learning-rate, miniature, new-encoder, objectives"
+        SpecError, match="demo, factorial, label-efficiency, learning-rate, miniature, new-encoder, objectives"
     ):
         read_study("papr")
 

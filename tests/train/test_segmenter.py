@@ -11,7 +11,7 @@ from torch import Tensor
 
 from segrank.assemble import build_segmenter
 from segrank.decoders.linear import LinearDecoder
-from segrank.encoders.small import SMALL
+from segrank.encoders.small import ARCHITECTURES
 from segrank.spec import RunSpec
 from segrank.train.segmenter import Segmenter
 
@@ -98,7 +98,7 @@ def test_scores_are_the_decoders_output_in_the_networks_precision() -> None:
         torch.testing.assert_close(scores.float(), output[1], rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_gradient_reaches_every_parameter(name: str) -> None:
     segmenter = build(name)
     segmenter(*batch()).mean().backward()

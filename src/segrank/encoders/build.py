@@ -13,7 +13,7 @@ from segrank.encoders.custom import build_custom
 from segrank.encoders.encoder import Encoder, Parts, check_crop
 from segrank.encoders.hf import build_hf
 from segrank.encoders.reference import weights_file
-from segrank.encoders.small import SMALL
+from segrank.encoders.small import SMALL, small_weights
 from segrank.encoders.timm_encoder import build_timm
 from segrank.errors import EncoderError
 from segrank.files import nearest
@@ -60,6 +60,8 @@ def build_encoder(
         weights = str(weights_file(weights, reference))
     if scheme == "small":
         _check_small(name, reference, weights)
+        if weights == "pretrained":
+            weights = str(small_weights(reference))
         scheme, name, options = parse_reference(SMALL[name])
     sizes: dict[str, Any] = {"crop": crop, "patch_size": patch_size, "weights": weights, "seed": seed}
     parts: Parts
@@ -90,7 +92,7 @@ def _check_small(name: str, reference: str, weights: str) -> None:
             wanted=f"one of {', '.join(f'small:{known}' for known in SMALL)}, without options",
             fix=nearest(name, list(SMALL)),
         )
-    if weights == "pretrained":
+    if weights == "pretrained" and small_weights(reference) is None:
         raise EncoderError(
             f"{reference} has no pretrained weights",
             wanted="weights=random, or a file",

@@ -12,6 +12,7 @@ from typing import Any
 
 from segrank.cards import Card, card_of
 from segrank.cards.own import card_beside
+from segrank.encoders.small import small_weights
 from segrank.errors import EncoderError, WeightsError
 from segrank.files import digest
 from segrank.spec import parse_reference
@@ -35,7 +36,7 @@ def encoder_digests(encoder: str, weights: str) -> dict[str, str]:
         weights: `pretrained`, `random`, a file, or a folder with the encoder's file in it.
 
     Returns:
-        `{"weights": "sha256:..."}` where weights are a file, and `{"encoder":
+        `{"weights": "sha256:..."}` where weights are a file, also one that comes with segrank, and `{"encoder":
         "file:sha256:...:build?k=v"}` where the encoder is the user's own source. The digest covers that
         one source file, not what it imports. Of `hf:FOLDER` it covers the configuration, and the
         pretrained weights where these are asked for.
@@ -52,7 +53,9 @@ def encoder_digests(encoder: str, weights: str) -> dict[str, str]:
         digests["encoder"] = f"{scheme}:sha256:{_file_digest(path)}:{function}{query}"
     elif scheme == "hf" and (folder := hf_folder(parse_reference(encoder).name)):
         digests["encoder"] = f"hf:sha256:{_folder_digest(folder, with_weights=weights == 'pretrained')}"
-    if weights not in ("pretrained", "random"):
+    if weights == "pretrained" and (own := small_weights(encoder)):
+        digests["weights"] = f"sha256:{_file_digest(own)}"
+    elif weights not in ("pretrained", "random"):
         digests["weights"] = f"sha256:{_file_digest(weights_file(weights, encoder))}"
     return digests
 
@@ -106,11 +109,13 @@ def card_of_weights(encoder: str, weights: str) -> Card | None:
     Raises:
         WeightsError: there is no such weights file, or what lies beside it is no card.
     """
+    if weights == "pretrained" and (own := small_weights(encoder)):
+        return card_beside(own)
     if weights in ("pretrained", "random"):
         return card_of(encoder, weights)
     file = weights_file(weights, encoder)
-    if own := card_beside(file):
-        return own
+    if beside := card_beside(file):
+        return beside
     card, name = card_of(encoder), file.name
     return card if card and name in (f"{known}{end}" for known in (card.timm, card.name) for end in SUFFIXES) else None
 

@@ -13,6 +13,7 @@ from segrank.cards import card_of
 from segrank.encoders.hf_files import HfFiles
 from segrank.encoders.hub import HubFile, cached, card_file
 from segrank.encoders.reference import HF_INDEX, HF_WEIGHTS, SUFFIXES, hf_folder, weights_file, weights_names
+from segrank.encoders.small import small_weights
 from segrank.errors import EncoderError
 from segrank.spec import parse_reference
 
@@ -65,6 +66,8 @@ def _look(encoder: str, weights: str, ask_timm: bool) -> Whereabouts:
             if hf_folder(name):
                 raise
             return _missing(encoder, weights, files.on_hub(HF_WEIGHTS, HF_INDEX))
+    if own := small_weights(encoder):
+        return _here(encoder, weights, own)
     if scheme != "timm":
         return Whereabouts(encoder, weights, "missing", "there are no pretrained weights", "use weights=random")
     card = card_of(f"timm:{name}")
