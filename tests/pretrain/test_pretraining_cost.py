@@ -14,7 +14,8 @@ from segrank.pretrain.store import PretrainStore
 from segrank.record import Provenance
 from segrank.study.flops import work_of
 from segrank.study.observations import place_of
-from segrank.study.plan import StudyPlan, plan_study
+from segrank.study.plan import plan_study
+from segrank.study.planned import StudyPlan
 from segrank.study.pretraining_cost import passes
 from segrank.study.study import read_study
 

@@ -15,7 +15,8 @@ from segrank.cli import app
 from segrank.record import Cost, Evaluation, Provenance, Record, Scores
 from segrank.store import Store
 from segrank.study.observations import place_of, took_s
-from segrank.study.plan import StudyPlan, keep_plan, plan_study
+from segrank.study.plan import keep_plan, plan_study
+from segrank.study.planned import StudyPlan
 from segrank.study.study import read_study
 from segrank.study.unit import Unit, units_of
 

@@ -16,7 +16,7 @@ from segrank.console.tables import print_table
 from segrank.pretrain.spec import PretrainSpec
 from segrank.progress import plain
 from segrank.report.sheets.written import csv_text
-from segrank.study.plan import PlannedRun, StudyPlan, Total
+from segrank.study.planned import PlannedRun, StudyPlan, Total
 
 _TEXT = {"setting", "encoder", "status", "rests on"}
 _MOST_ENCODERS = 4
