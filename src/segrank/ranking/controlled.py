@@ -123,7 +123,7 @@ def _questions(objectives: Mapping[str, _Objective]) -> Iterator[_Question]:
 
     asked = [
         ("masked image modelling", "other objectives", mim, others(mim)),
-        (", ".join(abstract), ", ".join(pixels), abstract, pixels),
+        (", ".join(sorted(abstract)), ", ".join(sorted(pixels)), abstract, pixels),
         ("promptable", "other objectives", promptable, others(promptable)),
         *((name, "no pretraining", [name], floors) for name in learnt),
     ]
@@ -135,7 +135,7 @@ def _questions(objectives: Mapping[str, _Objective]) -> Iterator[_Question]:
 
 
 def _mean_of(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"the mean of {', '.join(names)}"
+    return names[0] if len(names) == 1 else f"the mean of {', '.join(sorted(names))}"
 
 
 def _step(setting: Setting, objectives: Mapping[str, _Objective], question: _Question, level: float) -> Step | None:
