@@ -191,3 +191,12 @@ def test_an_encoder_should_have_as_many_seeds_as_most_have(table: Table, seeds: 
     text = "encoder,seed,miou\n" + "\n".join(f"{e},{s},1" for e, count in seeds.items() for s in range(count))
     (block,) = blocks_of(table(text))
     assert complete(block.rows) == (usual, seeds)
+
+
+def test_protocols_are_called_by_what_differs_between_their_values(table: Table) -> None:
+    day, dusk = "scenes?size=64&seed=1", "scenes?size=64&seed=1&look=dusk"
+    lines = [f"a,{freeze},{dataset},0.5" for freeze in ("true", "false") for dataset in (day, dusk)]
+    blocks = blocks_of(table("encoder,freeze,dataset,miou\n" + "\n".join(lines)), [], ["freeze", "dataset"])
+    assert [block.name for block in blocks] == [
+        f"freeze={freeze}, scenes{look}" for freeze in ("false", "true") for look in ("", "?look=dusk")
+    ]

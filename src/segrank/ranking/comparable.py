@@ -15,6 +15,7 @@ import polars as pl
 
 from segrank.errors import RankingError
 from segrank.files import nearest
+from segrank.ranking.protocol_names import shown, without_common_options
 from segrank.ranking.refusal import refusal, refuse_doubles
 from segrank.ranking.results import OK, Metric, Results
 from segrank.ranking.where import Condition, as_shown, cut, distinct, parse_conditions, select
@@ -176,15 +177,16 @@ def _blocks(results: Results, scored: pl.DataFrame, runs: pl.DataFrame, across: 
         )
         shown = {name: as_shown(rows[name])[0] for name in {*across, *results.protocol}}
         blocks.append(Block("", {name: shown[name] for name in across}, shown, rows, without))
-    names = _names([tuple(block.values.values()) for block in blocks])
+    names = _names([block.values for block in blocks])
     blocks = [replace(block, name=name) for block, name in zip(blocks, names, strict=True)]
     return tuple(sorted(blocks, key=lambda block: block.name))
 
 
-def _names(values: Sequence[tuple[str, ...]]) -> list[str]:
+def _names(values: Sequence[Mapping[str, str]]) -> list[str]:
     """As many of each block's values as it takes to tell the blocks apart."""
-    for count in range(len(values[0]) + 1):
-        names = [", ".join(of[:count]) for of in values]
+    fields, values = list(values[0]), without_common_options(values)
+    for count in range(len(fields) + 1):
+        names = [", ".join(shown(field, of[field]) for field in fields[:count]) for of in values]
         if len(set(names)) == len(values):
             return names
     return names

@@ -18,6 +18,7 @@ from segrank.ranking.estimate_block import BlockEstimate, estimate_block
 from segrank.ranking.families import families_of
 from segrank.ranking.intervals import Estimates
 from segrank.ranking.leaderboard import Options, Unscored
+from segrank.ranking.protocol_names import SAY_WHAT_THEY_ARE, shown, without_common_options
 from segrank.ranking.ranks import FloatArray, merit
 from segrank.ranking.refusal import leading
 from segrank.ranking.results import Metric, Results, across_settings
@@ -26,8 +27,6 @@ from segrank.spec import RunSpec
 
 MOST = 64
 """Settings: of more there are too many pairs to look at."""
-_BARE = ("setting", "dataset", "split", "train_split", "eval_dataset", "eval_split", "corruption", "decoder")
-"""Fields whose values say what they are of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,16 +173,20 @@ def _values(results: Results, blocks: Sequence[Block]) -> list[dict[str, str]]:
 
 def _names(values: Sequence[Mapping[str, str]], metrics: Sequence[str] | None) -> list[str]:
     """Values of a field that tells all apart; else `base`, and what differs from it. Before them the metric."""
-    fields = list(values[0])
-    telling = [name for name in fields if name in _BARE and len({of[name] for of in values}) == len(_distinct(values))]
+    values, fields = without_common_options(values), list(values[0])
+    telling = [
+        name
+        for name in fields
+        if name in SAY_WHAT_THEY_ARE and len({of[name] for of in values}) == len(_distinct(values))
+    ]
     fields = telling[:1] or fields
     if len(fields) < 2:
-        names = [", ".join(_shown(name, of[name]) for name in fields) for of in values]
+        names = [", ".join(shown(name, of[name]) for name in fields) for of in values]
     else:
         base = _base(values)
         apart = [{name: of[name] for name in fields if of[name] != base[name]} for of in values]
         short = [_own_value(of, values) or of for of in apart]
-        names = [", ".join(_shown(name, value) for name, value in of.items()) or BASE for of in short]
+        names = [", ".join(shown(name, value) for name, value in of.items()) or BASE for of in short]
     if metrics is None:
         return names
     return [", ".join(filter(None, pair)) for pair in zip(metrics, names, strict=True)]
@@ -191,16 +194,12 @@ def _names(values: Sequence[Mapping[str, str]], metrics: Sequence[str] | None) -
 
 def _own_value(apart: Mapping[str, str], values: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """What says what it is of, and no other setting has: `cityscapes` needs no crop beside it."""
-    own = [name for name in apart if name in _BARE and sum(of[name] == apart[name] for of in values) == 1]
+    own = [name for name in apart if name in SAY_WHAT_THEY_ARE and sum(of[name] == apart[name] for of in values) == 1]
     return {name: apart[name] for name in own[:1]}
 
 
 def _distinct(values: Sequence[Mapping[str, str]]) -> set[tuple[str, ...]]:
     return {tuple(of.values()) for of in values}
-
-
-def _shown(field: str, value: str) -> str:
-    return value if field in _BARE else f"{field}={value}"
 
 
 def _base(values: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
