@@ -6,6 +6,7 @@ import hashlib
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -275,7 +276,7 @@ def test_small_encoders_that_come_with_their_weights(name: str) -> None:
     assert file.stat().st_size < 4e6
     encoder, report = build_encoder(f"small:{name}", crop=(64, 64), patch_size=8)
     assert (report.missing, report.unexpected, report.resampled) == ((), (), ())
-    theirs = timm.create_model(
+    theirs: Any = timm.create_model(
         "vit_tiny_patch16_224", img_size=64, patch_size=8, embed_dim=128, depth=6, num_heads=4, num_classes=0
     )
     theirs.load_state_dict({key: value.float() for key, value in safetensors.torch.load_file(file).items()})

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from hostile_study import ENCODERS, hostile_page, hostile_store, hostile_study
 from picture_store import add_run
+from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from segrank.cli import app
@@ -125,11 +126,11 @@ def test_the_demo_ends_with_ranking_agreement_and_page(tmp_path: Path, monkeypat
     text = (
         (STUDIES / "demo.yaml").read_text("utf-8").replace("size=64&train=1000&val=60&seed=1", "size=32&train=8&val=4")
     )
-    demo = yaml.safe_load(text)
+    demo = YAML(typ="safe").load(text)
     demo["set"].update(crop=32, batch_size=2, steps=2)
     demo["encoders"] = demo["encoders"][:2]
     (tmp_path / "studies").mkdir()
-    (tmp_path / "studies" / "demo.yaml").write_text(yaml.safe_dump(demo), "utf-8")
+    (tmp_path / "studies" / "demo.yaml").write_text(json.dumps(demo), "utf-8")
     monkeypatch.setattr("segrank.study.study.STUDIES", tmp_path / "studies")
     done = CliRunner().invoke(app, ["demo", "--store", str(tmp_path / "store"), "--device", "cpu"])
     assert done.exit_code == 0, done.output
